@@ -1,0 +1,97 @@
+/*
+ * Events: from the names people type to what the kernel opens.
+ *
+ * A name may be a PAPI preset (PAPI_L1_DCM), a libpfm4 native with masks (perf::PAGE-FAULTS,
+ * INST_RETIRED:ANY:u) or one of perf's everyday names (page-faults, cycles), which are aliases. A
+ * resolved event is the sum of its terms, each one kernel encoding with a sign: presets derived
+ * from several natives have several.
+ *
+ * To add an alias, add a line to the table in aliases.c; the lint test resolves each of them.
+ */
+#ifndef TALLY_EVENTS_EVENT_H
+#define TALLY_EVENTS_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum tally_source_kind {
+    TALLY_SOURCE_SOFTWARE,  /* the kernel's own events */
+    TALLY_SOURCE_HARDWARE,  /* the processor's PMU */
+    TALLY_SOURCE_CLOCK,     /* CPU timers and the process's own accounts */
+    TALLY_SOURCE_SIMULATED, /* the cache and branch model */
+};
+
+enum tally_unit {
+    TALLY_UNIT_COUNT,
+    TALLY_UNIT_NS,
+    TALLY_UNIT_JOULE,
+};
+
+enum {
+    TALLY_MAX_EVENTS = 16, /* asked for in one run */
+    TALLY_MAX_TERMS = 8,   /* natives that one preset derives from */
+};
+
+/* One kernel encoding: the fields of perf_event_attr that say what is counted. */
+struct tally_term {
+    char encoding[128]; /* the fully qualified libpfm4 name, for headers and datapackage.json */
+    double factor;      /* +1 or -1 in sums */
+    uint32_t type;
+    uint64_t config, config1, config2;
+    bool exclude_user, exclude_kernel, exclude_hv;
+    uint8_t precise; /* perf's precise_ip, 0 to 3 */
+};
+
+struct tally_event {
+    char name[96]; /* as it was asked for, without the period */
+    enum tally_source_kind source;
+    enum tally_unit unit;
+    bool is_clock;      /* counts time: sampled by frequency by default */
+    bool period_given;  /* by the user, with a last :NUMBER */
+    bool read_only;     /* a last :0: never sampled, read along with the first event */
+    uint64_t period;    /* events per sample; 0 when sampled by frequency */
+    uint64_t frequency; /* samples per second; 0 when sampled by period */
+    int term_count;
+    struct tally_term terms[TALLY_MAX_TERMS];
+};
+
+struct tally_event_list {
+    int count;
+    struct tally_event events[TALLY_MAX_EVENTS];
+};
+
+/*
+ * Resolves a comma-separated list as `-e` takes it. `frequency` is what clocks and hardware events
+ * without a period are sampled at; page faults, switches and migrations without one have period 1.
+ * An unknown name is TALLY_NOT_FOUND, with the nearest names in the sentence. Nothing is opened:
+ * a resolved event may still be absent here (tally_event_probe()).
+ */
+int tally_events_resolve(const char *list, uint64_t frequency, struct tally_event_list *out);
+
+enum tally_availability {
+    TALLY_AVAILABLE_NO,       /* refused, or its probe left it at 0 */
+    TALLY_AVAILABLE_YES,      /* opened, and a probe that must move it moved it */
+    TALLY_AVAILABLE_UNPROVEN, /* opens, and no probe is known for it */
+};
+
+/*
+ * Finds availability by doing: opens the event on the calling thread, runs its probe, reads it.
+ * When the answer is NO the sentence names the cause (no PMU and which hypervisor, permission and
+ * the command that gives it, ...) and what to do, and `*code` is TALLY_NOT_FOUND or
+ * TALLY_NOT_ALLOWED. When the kernel refuses kernel time only, the event's terms are changed to
+ * exclude it, `*degraded` is set, and the answer is about the rest. `code` and `degraded` may be
+ * NULL.
+ */
+enum tally_availability tally_event_probe(struct tally_event *event, int *code, bool *degraded);
+
+/*
+ * Whether the kernel may deliver samples of software events synchronously (perf_event_attr.sigtrap,
+ * Linux 5.13 and later, used from 5.18): 0, or a negative number with the reason in the sentence.
+ */
+int tally_sigtrap_probe(void);
+
+const char *tally_source_name(enum tally_source_kind source); /* "software", ... */
+const char *tally_unit_name(enum tally_unit unit);            /* "count", "ns", "J" */
+
+#endif

@@ -1,0 +1,102 @@
+/* Finds the command and runs it. */
+#include "command.h"
+
+#include "base/error.h"
+#include "base/launch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *job;
+} commands[] = {
+    {NULL, NULL, NULL},
+};
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: tallystack COMMAND [OPTION...] [--] [PROGRAM ARGUMENT...]\n"
+          "Hardware counters for Python programs: counts, and which function, line and call path\n"
+          "they belong to.\n\n",
+          out);
+    for (const struct command *command = commands; command->name; command++)
+        fprintf(out, "  %-10s %s\n", command->name, command->job);
+    fputs("\n  -h, --help     this list; \"tallystack COMMAND --help\" explains a command\n"
+          "      --version  the version\n",
+          out);
+}
+
+const char *argp_program_version = "tallystack " TALLYSTACK_VERSION;
+
+static error_t parse_help(int key, char *arg, struct argp_state *state)
+{
+    (void)arg;
+    if (key != 'h')
+        return ARGP_ERR_UNKNOWN;
+    argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+    return 0;
+}
+
+/* argp itself knows --help and -? only. */
+static const struct argp_option help_options[] = {
+    {NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0},
+    {0},
+};
+static const struct argp help_argp = {.options = help_options, .parser = parse_help};
+static const struct argp_child help_child[] = {{&help_argp, 0, NULL, 0}, {0}};
+
+void command_parse(const struct argp *argp, int argc, char **argv, int *first, void *input)
+{
+    argp_err_exit_status = TALLY_EXIT_FAILED;
+    char name[64];
+    snprintf(name, sizeof(name), "tallystack %s", argv[0]);
+    argv[0] = name;
+    struct argp with_help = *argp;
+    with_help.children = help_child;
+    error_t failed = argp_parse(&with_help, argc, argv, first ? ARGP_IN_ORDER : 0, first, input);
+    if (failed) {
+        fprintf(stderr, "%s: %s\n", name, strerror(failed));
+        exit(TALLY_EXIT_FAILED);
+    }
+}
+
+int command_failed(const char *name)
+{
+    fprintf(stderr, "tallystack %s: %s\n", name, tally_error_text());
+    return TALLY_EXIT_FAILED;
+}
+
+int command_finish(const char *name, int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "tallystack %s: cannot write the output: %s.\n", name, strerror(errno));
+    return TALLY_EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return TALLY_EXIT_FAILED;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        print_help(stdout);
+        return command_finish("--help", 0);
+    }
+    if (!strcmp(argv[1], "--version")) {
+        puts("tallystack " TALLYSTACK_VERSION);
+        return command_finish("--version", 0);
+    }
+    for (const struct command *command = commands; command->name; command++)
+        if (!strcmp(argv[1], command->name))
+            return command->run(argc - 1, argv + 1);
+    fprintf(stderr,
+            "tallystack: there is no command \"%s\"; \"tallystack --help\" lists the commands.\n",
+            argv[1]);
+    return TALLY_EXIT_FAILED;
+}
