@@ -1,0 +1,151 @@
+#include "events/machine.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
+static bool read_line(const char *path, char *line, size_t room)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    bool got = fgets(line, (int)room, file) != NULL;
+    fclose(file);
+    if (got)
+        line[strcspn(line, "\n")] = '\0';
+    return got;
+}
+
+bool tally_machine_has_pmu(void)
+{
+    static const char *const prefixes[] = {"cpu", "armv", "apple", "riscv"};
+    DIR *folder = opendir("/sys/bus/event_source/devices");
+    bool found = false;
+    if (!folder)
+        return true;
+    for (struct dirent *entry = readdir(folder); entry && !found; entry = readdir(folder))
+        for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+            found |= !strncmp(entry->d_name, prefixes[i], strlen(prefixes[i]));
+    closedir(folder);
+    return found;
+}
+
+#if defined(__x86_64__) || defined(__i386__)
+static const char *monitor(void)
+{
+    static const char *const names[][2] = {
+        {"KVMKVMKVM", "KVM"},           {"Microsoft Hv", "Hyper-V"},   {"VMwareVMware", "VMware"},
+        {"XenVMMXenVMM", "Xen"},        {"TCGTCGTCGTCG", "QEMU"},      {"bhyve bhyve ", "bhyve"},
+        {"VBoxVBoxVBox", "VirtualBox"}, {" prl hyperv ", "Parallels"},
+    };
+    enum { HYPERVISOR_BIT = 1u << 31, SIGNATURE_LEAF = 0x40000000 };
+    unsigned int a = 0, b = 0, c = 0, d = 0;
+    char signature[13] = "";
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & HYPERVISOR_BIT))
+        return NULL;
+    __cpuid(SIGNATURE_LEAF, a, b, c, d);
+    memcpy(signature, &b, 4);
+    memcpy(signature + 4, &c, 4);
+    memcpy(signature + 8, &d, 4);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!strcmp(signature, names[i][0]))
+            return names[i][1];
+    return "a hypervisor";
+}
+#else
+static const char *monitor(void)
+{
+    char line[64];
+    if (read_line("/proc/device-tree/hypervisor/compatible", line, sizeof(line)))
+        return strstr(line, "xen") ? "Xen" : "a hypervisor";
+    if (read_line("/sys/class/dmi/id/sys_vendor", line, sizeof(line)) && strstr(line, "QEMU"))
+        return "QEMU";
+    return NULL;
+}
+#endif
+
+const char *tally_machine_hypervisor(void)
+{
+    static char text[160];
+    char product[96];
+    const char *name = monitor();
+    if (!name)
+        return NULL;
+    bool named = (read_line("/sys/class/dmi/id/sys_vendor", product, sizeof(product)) &&
+                  strcmp(product, name) != 0) ||
+                 read_line("/sys/class/dmi/id/product_name", product, sizeof(product));
+    snprintf(text, sizeof(text), named ? "%s (%s)" : "%s", name, product);
+    return text;
+}
+
+bool tally_machine_paranoid(int *level)
+{
+    char line[32];
+    if (!read_line("/proc/sys/kernel/perf_event_paranoid", line, sizeof(line)))
+        return false;
+    *level = atoi(line);
+    return true;
+}
+
+/* The value of a line "Key:\tvalue" of our own status. */
+static bool own_status(const char *key, int base, unsigned long long *value)
+{
+    char line[256];
+    bool found = false;
+    FILE *file = fopen("/proc/self/status", "re");
+    if (!file)
+        return false;
+    while (!found && fgets(line, sizeof(line), file))
+        if (!strncmp(line, key, strlen(key)) && line[strlen(key)] == ':') {
+            *value = strtoull(line + strlen(key) + 1, NULL, base);
+            found = true;
+        }
+    fclose(file);
+    return found;
+}
+
+bool tally_machine_is_privileged(void)
+{
+    enum { SYS_ADMIN = 21, PERFMON = 38 };
+    unsigned long long effective = 0;
+    own_status("CapEff", 16, &effective);
+    return effective & (1ULL << SYS_ADMIN | 1ULL << PERFMON);
+}
+
+bool tally_machine_is_filtered(void)
+{
+    enum { FILTER = 2 };
+    unsigned long long mode = 0;
+    own_status("Seccomp", 10, &mode);
+    return mode == FILTER;
+}
+
+void tally_machine_refusal(int error, const char **cause, const char **command)
+{
+    static char text[80];
+    enum { OWN_PROCESSES = 1 };
+    int level = 0;
+    bool known = tally_machine_paranoid(&level);
+    bool by_level = known && level > OWN_PROCESSES && !tally_machine_is_privileged();
+    *command = "";
+    /* The level refuses with EACCES, filters mostly with EPERM. */
+    if (tally_machine_is_filtered() && (error != EACCES || !by_level)) {
+        *cause = "a seccomp filter, as containers have it, refuses perf_event_open";
+        *command = "docker run --security-opt seccomp=unconfined --cap-add PERFMON ...";
+    } else if (error == ENOSYS) {
+        *cause = "this kernel was built without perf_event_open";
+    } else if (by_level) {
+        snprintf(text, sizeof(text), "kernel.perf_event_paranoid is %d", level);
+        *cause = text;
+        *command = "sudo sysctl kernel.perf_event_paranoid=1";
+    } else {
+        *cause = "a security module or the container's policy refuses perf_event_open";
+        *command = "docker run --cap-add PERFMON ...";
+    }
+}

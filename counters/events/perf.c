@@ -1,0 +1,159 @@
+#include "events/perf.h"
+
+#include "base/error.h"
+#include "events/libpfm.h"
+#include "events/machine.h"
+#include "events/papi.h"
+
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int tally_perf_open(const struct tally_term *term, enum tally_perf_mode mode, pid_t pid)
+{
+    struct perf_event_attr attr = {
+        .size = sizeof(attr),
+        .type = term->type,
+        .config = term->config,
+        .config1 = term->config1,
+        .config2 = term->config2,
+        .exclude_user = term->exclude_user,
+        .exclude_kernel = term->exclude_kernel,
+        .exclude_hv = term->exclude_hv,
+        .precise_ip = term->precise & 3,
+        .disabled = 1,
+        .inherit = mode == TALLY_PERF_WORKLOAD,
+        .enable_on_exec = mode == TALLY_PERF_WORKLOAD,
+        .read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING,
+    };
+    if (mode == TALLY_PERF_SELF)
+        pid = 0;
+    long fd = syscall(SYS_perf_event_open, &attr, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+void tally_perf_enable(int fd)
+{
+    ioctl(fd, PERF_EVENT_IOC_ENABLE, 0);
+}
+
+int tally_perf_read(int fd, struct tally_perf_value *out)
+{
+    ssize_t got = read(fd, out, sizeof(*out));
+    if (got == (ssize_t)sizeof(*out))
+        return 0;
+    return got < 0 ? -errno : -EIO;
+}
+
+static bool opens(const char *encoding, bool kernel)
+{
+    struct tally_term term;
+    int fd = tally_pfm_encode(encoding, true, kernel, &term) < 0
+                 ? -1
+                 : tally_perf_open(&term, TALLY_PERF_SELF, 0);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* The one place that says what to do without a PMU. */
+static int no_pmu(const struct tally_event *event)
+{
+    const char *hypervisor = tally_machine_hypervisor();
+    const char *instead = "task-clock works here";
+    if (opens("perf::CONTEXT-SWITCHES", true))
+        instead = "page-faults, context-switches and task-clock work here";
+    else if (opens("perf::PAGE-FAULTS", false))
+        instead = "page-faults and task-clock work here";
+    return tally_error_code(TALLY_NOT_FOUND,
+                            "\"%s\" needs the processor's counters (PMU), which %s%s; %s.",
+                            event->name,
+                            hypervisor ? "this virtual machine does not have under "
+                                       : "this machine's kernel does not offer",
+                            hypervisor ? hypervisor : "", instead);
+}
+
+int tally_perf_refused(const struct tally_event *event, int error)
+{
+    const char *cause, *command;
+    if (event->source == TALLY_SOURCE_HARDWARE && !tally_machine_has_pmu())
+        return no_pmu(event);
+    switch (error) {
+    case EACCES:
+    case EPERM:
+    case ENOSYS:
+        tally_machine_refusal(error, &cause, &command);
+        return tally_error_code(TALLY_NOT_ALLOWED, "\"%s\" may not be counted: %s%s%s%s.",
+                                event->name, cause, command[0] ? "; \"" : "", command,
+                                command[0] ? "\" allows it" : "");
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+    case EOPNOTSUPP:
+        return tally_error_code(TALLY_NOT_FOUND, "this machine's %s does not count \"%s\"%s.",
+                                event->source == TALLY_SOURCE_HARDWARE ? "processor" : "kernel",
+                                event->name,
+                                event->terms[0].precise ? " with the precision asked for" : "");
+    case EMFILE:
+        return tally_error("\"%s\" cannot be opened: too many open files; \"ulimit -n\" raises the "
+                           "limit.",
+                           event->name);
+    case EBUSY:
+        return tally_error_code(TALLY_NOT_FOUND,
+                                "\"%s\" cannot be counted: another program holds the processor's "
+                                "counters.",
+                                event->name);
+    default:
+        return tally_error("\"%s\" cannot be opened: %s.", event->name, strerror(error));
+    }
+}
+
+static int missing_preset(const struct tally_event *event)
+{
+    char reason[256];
+    if (!tally_machine_has_pmu())
+        return no_pmu(event);
+    if (tally_papi_component() >= 0)
+        return tally_error_code(TALLY_NOT_FOUND,
+                                "PAPI has no \"%s\" for this processor; \"tallystack list PAPI_\" "
+                                "shows what it has.",
+                                event->name);
+    snprintf(reason, sizeof(reason), "%s", tally_error_text());
+    return tally_error_code(TALLY_NOT_FOUND, "\"%s\" is not known here: %s", event->name, reason);
+}
+
+static bool is_switch(const struct tally_term *term)
+{
+    return term->type == PERF_TYPE_SOFTWARE && (term->config == PERF_COUNT_SW_CONTEXT_SWITCHES ||
+                                                term->config == PERF_COUNT_SW_CPU_MIGRATIONS ||
+                                                term->config == PERF_COUNT_SW_CGROUP_SWITCHES);
+}
+
+int tally_perf_check(const struct tally_event *event)
+{
+    const char *processor;
+    if (event->term_count == 0)
+        return missing_preset(event);
+    for (int i = 0; i < event->term_count; i++) {
+        const struct tally_term *term = &event->terms[i];
+        if (tally_pfm_is_foreign(term->encoding, &processor))
+            return tally_error_code(TALLY_NOT_FOUND,
+                                    "\"%s\" is an event of another processor (%s).", event->name,
+                                    processor);
+        if (is_switch(term) && term->exclude_kernel)
+            return tally_error_code(TALLY_NOT_FOUND,
+                                    "\"%s\" would stay 0, since switches happen in the kernel; ask "
+                                    "for it without \":u\".",
+                                    event->name);
+    }
+    return 0;
+}
+
+bool tally_event_is_filtered_clock(const struct tally_event *event)
+{
+    return event->is_clock && (event->terms[0].exclude_user || event->terms[0].exclude_kernel);
+}
