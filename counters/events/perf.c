@@ -69,12 +69,15 @@ static int no_pmu(const struct tally_event *event)
         instead = "page-faults, context-switches and task-clock work here";
     else if (opens("perf::PAGE-FAULTS", false))
         instead = "page-faults and task-clock work here";
+    if (hypervisor)
+        return tally_error_code(TALLY_NOT_FOUND,
+                                "\"%s\" needs the processor's counters (PMU), which this virtual "
+                                "machine under %s does not have; %s.",
+                                event->name, hypervisor, instead);
     return tally_error_code(TALLY_NOT_FOUND,
-                            "\"%s\" needs the processor's counters (PMU), which %s%s; %s.",
-                            event->name,
-                            hypervisor ? "this virtual machine does not have under "
-                                       : "this machine's kernel does not offer",
-                            hypervisor ? hypervisor : "", instead);
+                            "\"%s\" needs the processor's counters (PMU), which this machine's "
+                            "kernel does not offer; %s.",
+                            event->name, instead);
 }
 
 int tally_perf_refused(const struct tally_event *event, int error)

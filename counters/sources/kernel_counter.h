@@ -1,0 +1,24 @@
+/*
+ * One event of a workload counted by the kernel: the descriptors of its terms.
+ *
+ * An event that cannot be opened stays a counter that reads as missing, with the reason.
+ */
+#ifndef TALLY_SOURCES_KERNEL_COUNTER_H
+#define TALLY_SOURCES_KERNEL_COUNTER_H
+
+#include "sources/source.h"
+
+struct tally_kernel_counter {
+    const struct tally_event *event; /* borrowed */
+    int fds[TALLY_MAX_TERMS];
+    int open_count; /* 0 when missing */
+    char *why;      /* when missing: owned */
+};
+
+/* Fails only when there is no process `pid`; a refused event is missing. */
+int tally_kernel_counter_open(struct tally_kernel_counter *counter, const struct tally_event *event,
+                              pid_t pid);
+void tally_kernel_counter_read(struct tally_kernel_counter *counter, struct tally_count *count);
+void tally_kernel_counter_close(struct tally_kernel_counter *counter);
+
+#endif
