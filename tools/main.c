@@ -14,6 +14,9 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *job;
 } commands[] = {
+    {"doctor", cmd_doctor, "what this machine can count, and what blocks the rest"},
+    {"list", cmd_list, "events: names, availability, meaning"},
+    {"stat", cmd_stat, "totals of a program and all its children"},
     {NULL, NULL, NULL},
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 
+#include <dlfcn.h>
 #include <perfmon/pfmlib_perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,11 +127,19 @@ const char *tally_pfm_processor(void)
     return NULL;
 }
 
+/* libpfm4 tells only the version of its interface; its file's name has its own. */
 const char *tally_pfm_version(void)
 {
     static char text[32];
-    int version = pfm_get_version();
-    snprintf(text, sizeof(text), "%d.%d", version >> 16, version & 0xffff);
+    Dl_info library;
+    void *symbol = dlsym(RTLD_DEFAULT, "pfm_initialize");
+    char *file = symbol && dladdr(symbol, &library) ? realpath(library.dli_fname, NULL) : NULL;
+    const char *version = file ? strstr(file, ".so.") : NULL;
+    if (version)
+        snprintf(text, sizeof(text), "%s", version + strlen(".so."));
+    else
+        snprintf(text, sizeof(text), "%d", pfm_get_version() >> 16);
+    free(file);
     return text;
 }
 

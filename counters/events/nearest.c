@@ -41,15 +41,28 @@ static int edits(const char *a, const char *b)
     return rows[size_a % 3][size_b];
 }
 
+/* As if it were the start of a longer name that was mistyped. */
+static int edits_of_start(const char *wanted, const char *name)
+{
+    char start[LONGEST];
+    int size = (int)strnlen(wanted, LONGEST - 2), best = size;
+    for (int length = size - 1; length <= size + 1; length++) {
+        snprintf(start, sizeof(start), "%.*s", length, name);
+        best = smaller(best, edits(wanted, start));
+    }
+    return best;
+}
+
 static int distance(const char *wanted, const char *name)
 {
     const char *bare = strstr(name, "::");
     int best = edits(wanted, name);
     if (bare)
         best = smaller(best, edits(wanted, bare + 2) + 1);
-    if (strlen(wanted) > 3 && strcasestr(name, wanted))
-        best = smaller(best, 2);
-    return best;
+    if (strlen(wanted) <= 3)
+        return best;
+    best = smaller(best, edits_of_start(wanted, name) + 1);
+    return strcasestr(name, wanted) ? smaller(best, 2) : best;
 }
 
 static int consider(const char *name, enum tally_catalog_kind kind, const char *description,

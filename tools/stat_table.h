@@ -1,0 +1,38 @@
+/*
+ * The table of totals: what `stat` counted, or what a recording holds.
+ *
+ * Fill rows, let stat_table_metrics() derive what can be derived from them, print them.
+ */
+#ifndef TALLY_TOOLS_STAT_TABLE_H
+#define TALLY_TOOLS_STAT_TABLE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct stat_row {
+    const char *event; /* borrowed, as are unit, source and why */
+    const char *unit;  /* "count", "ns", "J" */
+    const char *source;
+    int runs; /* how many runs `value` is the mean of; 0 when missing */
+    double value;
+    double deviation; /* standard deviation over the runs; printed from two runs on */
+    double running;   /* 0..1 */
+    const char *why;  /* why it is missing; NULL when not */
+    bool unproven;    /* its 0 may mean that nothing was counted */
+    char metric[64];  /* set by stat_table_metrics() */
+};
+
+struct stat_table {
+    FILE *out;
+    bool csv;
+    bool timed;    /* a first column time_s */
+    double time_s; /* of the rows that are printed next */
+};
+
+/* `elapsed_ns` is the wall time in which the values were counted. */
+void stat_table_metrics(struct stat_row *rows, int count, double elapsed_ns);
+
+void stat_table_header(const struct stat_table *table);
+void stat_table_rows(const struct stat_table *table, const struct stat_row *rows, int count);
+
+#endif
