@@ -36,7 +36,7 @@ enum {
 /* One kernel encoding: the fields of perf_event_attr that say what is counted. */
 struct tally_term {
     char encoding[128]; /* the fully qualified libpfm4 name, for headers and datapackage.json */
-    double factor;      /* +1 or -1 in sums */
+    double factor;      /* +1 or -1 in sums; other multiples where a preset's formula has them */
     uint32_t type;
     uint64_t config, config1, config2;
     bool exclude_user, exclude_kernel, exclude_hv;
@@ -52,7 +52,7 @@ struct tally_event {
     bool read_only;     /* a last :0: never sampled, read along with the first event */
     uint64_t period;    /* events per sample; 0 when sampled by frequency */
     uint64_t frequency; /* samples per second; 0 when sampled by period */
-    int term_count;
+    int term_count; /* 0: a preset that this processor does not have; its probe says no */
     struct tally_term terms[TALLY_MAX_TERMS];
 };
 
