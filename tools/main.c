@@ -16,6 +16,8 @@ static const struct command {
 } commands[] = {
     {"doctor", cmd_doctor, "what this machine can count, and what blocks the rest"},
     {"list", cmd_list, "events: names, availability, meaning"},
+    {"record", cmd_record, "run a program and record where its events happen"},
+    {"report", cmd_report, "tables and the call tree of a recording"},
     {"stat", cmd_stat, "totals of a program and all its children"},
     {NULL, NULL, NULL},
 };

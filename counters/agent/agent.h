@@ -1,0 +1,195 @@
+/*
+ * The agent: a library preloaded into the workload's processes.
+ *
+ * It opens the recorder's counters for every thread, and on each overflow (a synchronous SIGTRAP to
+ * the thread itself) appends one sample to a shared mapping of the recording. In the handler
+ * nothing is allocated from the heap, locked or formatted. All of the agent's memory lies in one
+ * reserved range, the arena, so that page faults of its own are known by their address.
+ *
+ *   agent.c      attaching: constructor, fork, exit; the session with the recorder
+ *   link.c       finding an interpreter among the loaded objects
+ *   arena.c      memory
+ *   stream.c     chunks and records of a slot
+ *   counters.c   kernel counters and timers of a thread
+ *   paths.c      code objects and call paths: from frames to node numbers
+ *   sample.c     the overflow handler
+ *   interpose.c  libc functions that must not lose or break the agent
+ */
+#ifndef TALLY_AGENT_H
+#define TALLY_AGENT_H
+
+#include "agent/protocol.h"
+#include "python/walk.h"
+#include "recording/format.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+/* link.c */
+
+struct interpreter {
+    uint32_t version; /* PY_VERSION_HEX */
+    const struct py_layout *layout;
+    uint64_t code_type; /* &PyCode_Type */
+    void *(*thread_state)(void);
+    int (*is_initialized)(void);
+    char reason[PY_REASON_SIZE]; /* why it is not supported; layout is NULL then */
+};
+
+/*
+ * Looks for an interpreter among the objects the dynamic linker has loaded, without calling it:
+ * safe in a signal handler. Returns whether there is one, supported or not.
+ */
+bool link_find_interpreter(struct interpreter *out);
+
+/* The range of addresses this library is loaded at. */
+void link_own_range(uint64_t *start, uint64_t *end);
+
+struct loaded_object {
+    uint64_t start, end, bias;
+    const char *path; /* borrowed from the dynamic linker */
+};
+
+/* The loaded object that has `address`; false if none has, or the list is just changing. */
+bool link_find_object(uint64_t address, struct loaded_object *out);
+
+/* arena.c: page-aligned, zeroed, never freed; NULL when the reserve is used up. */
+bool arena_reserve(void);
+void arena_reset(void); /* forgets everything; in the child of a fork */
+void *arena_alloc(size_t size);
+bool arena_owns(uint64_t address);
+
+/* stream.c */
+
+struct node_entry { /* all zero: free */
+    uint32_t parent, code, instruction, id;
+};
+
+struct path_step {
+    uint32_t code, instruction, node;
+};
+
+enum { SLOT_OBJECTS = 128 };
+
+struct slot {
+    _Atomic(struct slot *) next_free;
+    struct slot *next; /* of all slots */
+    uint32_t number;
+    volatile sig_atomic_t busy; /* the handler is running */
+
+    struct tally_chunk *chunk; /* the window onto the current chunk; NULL before the first */
+    char *window;
+    uint32_t sequence;
+    bool full; /* no further chunk could be had */
+
+    struct node_entry *nodes;
+    uint32_t node_room, node_count;
+    struct py_frame *frames; /* of the current sample, innermost first */
+    struct path_step *last;  /* path of the last sample, outermost first */
+    uint32_t frame_room, last_depth;
+
+    uint32_t tid;                    /* 0: no thread has the slot */
+    uint32_t life;                   /* how many threads have had it */
+    int fds[TALLY_MAX_COUNTERS];     /* -1: none; the first one leads the group */
+    void *pages[TALLY_MAX_COUNTERS]; /* keeps a counter alive whose descriptor was closed */
+    bool has_timer;
+    timer_t timer;
+    bool shortened; /* the first period was set to what the last thread of the slot left over */
+    uint64_t read[TALLY_MAX_COUNTERS];   /* at the last sample that took the difference */
+    uint64_t seen[TALLY_MAX_COUNTERS];   /* weights written for this thread */
+    uint64_t carry[TALLY_MAX_COUNTERS];  /* counted by earlier threads of the slot, not sampled */
+    uint64_t nested[TALLY_MAX_COUNTERS]; /* overflows while the handler was running */
+    uint64_t handler_ns, handler_calls;
+    uint64_t stack_top;
+    uint32_t object_count;
+    struct { /* objects described in this slot's stream; the last one hit is first */
+        uint64_t start, end;
+    } objects[SLOT_OBJECTS];
+};
+
+/* Takes the slot for the calling thread; NULL when there is no room for one. */
+struct slot *slot_acquire(void);
+void slot_release(struct slot *slot);
+struct slot *slot_first(void);
+void slots_reset(void);
+
+/* Room for one record of `size` bytes (a multiple of 8), or NULL; commit makes it visible. */
+void *stream_reserve(struct slot *slot, uint32_t size);
+void stream_commit(struct slot *slot, uint32_t size);
+uint32_t stream_room(const struct slot *slot); /* in the current chunk */
+void stream_thread(struct slot *slot);
+/* Describes the object that `pc` lies in, the first time. */
+void stream_object_of(struct slot *slot, uint64_t pc);
+/* Counts of the thread of slot `of`, which may be another's: nothing of it is written to. */
+void stream_counts(struct slot *slot, const struct slot *of, const uint64_t *counts);
+
+/* counters.c */
+
+bool counters_start(struct slot *slot);
+void counters_stop(struct slot *slot);
+/* Counts of the slot's thread up to now; false when they cannot be read. */
+bool counters_read(struct slot *slot, uint64_t *counts);
+/* The kernel's accounts of this process, for the counters that have one. */
+void counters_accounts(uint64_t *counts);
+/* After the first overflow: the full period from here on. */
+void counters_lengthen(struct slot *slot);
+
+/* paths.c */
+
+/* Node of the thread's current Python call path; `sp` is the interrupted stack pointer. */
+uint32_t path_node(struct slot *slot, uint64_t sp);
+void paths_reset(void);
+bool paths_init(void);
+
+/* sample.c */
+
+void sample_install_handler(void);
+/* The program's own disposition of SIGTRAP, kept while ours is installed. */
+int sample_program_action(const struct sigaction *action, struct sigaction *old);
+
+/* interpose.c */
+
+/* libc's own sigaction. */
+int interpose_real_sigaction(int signal, const struct sigaction *action, struct sigaction *old);
+void interpose_init(void);
+
+/* agent.c */
+
+struct agent {
+    bool active;
+    bool native; /* do not look for an interpreter */
+    pid_t pid;
+    struct tally_control *control;
+    struct tally_image_header *image;
+    int image_fd;
+    struct interpreter python; /* python.layout NULL: none (yet) */
+    atomic_bool look_again;    /* something was loaded since the last look */
+    char library[512];         /* our own path */
+    char preload[640];         /* "LD_PRELOAD=..." */
+    char session[128];         /* "TALLYSTACK_SESSION=..." */
+};
+
+extern struct agent agent;
+extern _Thread_local struct slot *agent_slot __attribute__((tls_model("initial-exec")));
+
+void agent_thread_start(void);
+void agent_thread_end(void);
+void agent_process_end(void); /* final counts of all threads */
+void agent_activate_late(void);
+/* Asks the recorder to open a counter for this thread; -1 when it cannot either. */
+int agent_ask_counter(uint32_t index, int leader);
+int agent_move_high(int fd); /* out of the way of the program's descriptors */
+
+static inline uint64_t agent_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+#endif

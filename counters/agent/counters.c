@@ -1,0 +1,194 @@
+/*
+ * Kernel counters of a thread, in one group led by the first.
+ *
+ * Only the leader's descriptor is kept, for reading the group: the others are held by a mapping
+ * instead, which no program closes by accident and which costs none of its descriptors. Where
+ * perf_event_open is refused, one CPU timer per thread does the sampling and the kernel's accounts
+ * stand in for what can be read along.
+ */
+#include "agent/agent.h"
+#include "agent/attr.h"
+
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { SHORTEST_CLOCK_PERIOD_NS = 10000 }; /* the kernel's own bound for its CPU clocks */
+
+static uint32_t counter_count(void)
+{
+    return agent.control->counter_count;
+}
+
+static uint64_t first_period(const struct slot *slot, uint32_t index)
+{
+    const struct tally_counter *counter = &agent.control->counters[index];
+    uint64_t left = counter->period - slot->carry[index] % counter->period;
+    if (counter->clock_kind == TALLY_CLOCK_CPU && left < SHORTEST_CLOCK_PERIOD_NS)
+        left = SHORTEST_CLOCK_PERIOD_NS;
+    return left < counter->period ? left : counter->period;
+}
+
+static int open_counter(struct slot *slot, uint32_t index)
+{
+    const struct tally_counter *counter = &agent.control->counters[index];
+    struct perf_event_attr attr;
+    /* Only the leader's period can be changed later: the others' descriptors are given up. */
+    uint64_t period = index == 0 && counter->period ? first_period(slot, 0) : counter->period;
+    tally_counter_attr(counter, index, period, &attr);
+    slot->shortened |= period != counter->period;
+    int leader = index ? slot->fds[0] : -1;
+    int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, leader, PERF_FLAG_FD_CLOEXEC);
+    if (fd < 0 && (errno == EACCES || errno == EPERM))
+        fd = agent_ask_counter(index, leader);
+    return fd;
+}
+
+static bool start_events(struct slot *slot)
+{
+    for (uint32_t i = 0; i < counter_count(); i++) {
+        int fd = open_counter(slot, i);
+        if (fd < 0)
+            return false;
+        void *page = i ? mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+        if (page == MAP_FAILED) {
+            slot->fds[i] = agent_move_high(fd);
+        } else {
+            slot->pages[i] = page;
+            syscall(SYS_close, fd);
+        }
+    }
+    return ioctl(slot->fds[0], PERF_EVENT_IOC_ENABLE, 0) == 0;
+}
+
+static void set_timer(struct slot *slot, uint64_t first)
+{
+    uint64_t period = agent.control->counters[0].period;
+    struct itimerspec times = {
+        .it_value = {(time_t)(first / 1000000000u), (long)(first % 1000000000u)},
+        .it_interval = {(time_t)(period / 1000000000u), (long)(period % 1000000000u)},
+    };
+    timer_settime(slot->timer, 0, &times, NULL);
+}
+
+static bool start_timer(struct slot *slot)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGTRAP};
+    event.sigev_value.sival_ptr = &agent; /* tells our timers from the program's */
+    event._sigev_un._tid = (pid_t)slot->tid;
+    if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &slot->timer) < 0)
+        return false;
+    slot->has_timer = true;
+    counters_read(slot, slot->read); /* earlier life of the main thread is not counted */
+    set_timer(slot, first_period(slot, 0));
+    return true;
+}
+
+bool counters_start(struct slot *slot)
+{
+    slot->shortened = false;
+    for (uint32_t i = 0; i < TALLY_MAX_COUNTERS; i++) {
+        slot->fds[i] = -1;
+        slot->pages[i] = NULL;
+        slot->read[i] = slot->seen[i] = slot->nested[i] = 0;
+    }
+    if (agent.control->is_clock)
+        return start_timer(slot);
+    if (start_events(slot))
+        return true;
+    counters_stop(slot);
+    return false;
+}
+
+void counters_lengthen(struct slot *slot)
+{
+    slot->shortened = false;
+    uint64_t period = agent.control->counters[0].period;
+    ioctl(slot->fds[0], PERF_EVENT_IOC_PERIOD, &period);
+}
+
+void counters_stop(struct slot *slot)
+{
+    for (uint32_t i = 0; i < counter_count(); i++) {
+        if (slot->pages[i])
+            munmap(slot->pages[i], 4096);
+        if (slot->fds[i] >= 0)
+            syscall(SYS_close, slot->fds[i]);
+        slot->pages[i] = NULL;
+        slot->fds[i] = -1;
+    }
+    if (slot->has_timer)
+        timer_delete(slot->timer);
+    slot->has_timer = false;
+}
+
+static void counts_of_usage(const struct rusage *usage, uint64_t cpu_ns, uint64_t *counts)
+{
+    for (uint32_t i = 0; i < counter_count(); i++) {
+        switch (agent.control->counters[i].clock_kind) {
+        case TALLY_CLOCK_CPU:
+            counts[i] = cpu_ns;
+            break;
+        case TALLY_CLOCK_FAULTS:
+            counts[i] = (uint64_t)(usage->ru_minflt + usage->ru_majflt);
+            break;
+        case TALLY_CLOCK_MINOR_FAULTS:
+            counts[i] = (uint64_t)usage->ru_minflt;
+            break;
+        case TALLY_CLOCK_MAJOR_FAULTS:
+            counts[i] = (uint64_t)usage->ru_majflt;
+            break;
+        case TALLY_CLOCK_SWITCHES:
+            counts[i] = (uint64_t)(usage->ru_nvcsw + usage->ru_nivcsw);
+            break;
+        default:
+            counts[i] = 0;
+        }
+    }
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now = {0};
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static bool read_accounts(struct slot *slot, uint64_t *counts)
+{
+    struct rusage usage = {0};
+    if (slot != agent_slot)
+        return false; /* only a thread itself can ask for its accounts */
+    if (counter_count() > 1)
+        getrusage(RUSAGE_THREAD, &usage);
+    counts_of_usage(&usage, clock_ns(CLOCK_THREAD_CPUTIME_ID), counts);
+    return true;
+}
+
+bool counters_read(struct slot *slot, uint64_t *counts)
+{
+    uint64_t values[3 + TALLY_MAX_COUNTERS]; /* how many, time enabled, time running, values */
+    uint32_t count = counter_count();
+    if (agent.control->is_clock)
+        return read_accounts(slot, counts);
+    if (slot->fds[0] < 0)
+        return false;
+    size_t size = (3 + count) * sizeof(*values);
+    /* The program may have closed the descriptor behind our back, and it may be a file by now. */
+    if (syscall(SYS_read, slot->fds[0], values, size) != (long)size || values[0] != count)
+        return false;
+    memcpy(counts, values + 3, count * sizeof(*counts));
+    return true;
+}
+
+void counters_accounts(uint64_t *counts)
+{
+    struct rusage usage = {0};
+    getrusage(RUSAGE_SELF, &usage);
+    counts_of_usage(&usage, clock_ns(CLOCK_PROCESS_CPUTIME_ID), counts);
+}

@@ -1,0 +1,224 @@
+/* The overflow handler. */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+enum { TRAP_PERF_CODE = 6 };
+
+/* siginfo_t of a SIGTRAP by perf, which C libraries do not all declare yet. */
+struct perf_info {
+    int signo, error, code, padding;
+    uint64_t address;
+    uint64_t data; /* perf_event_attr.sig_data */
+    uint32_t type, flags;
+};
+
+static struct sigaction program_action;
+
+static void context_registers(const void *context, uint64_t *pc, uint64_t *sp)
+{
+    const ucontext_t *user = context;
+#if defined(__x86_64__)
+    *pc = (uint64_t)user->uc_mcontext.gregs[REG_RIP];
+    *sp = (uint64_t)user->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+    *pc = user->uc_mcontext.pc;
+    *sp = user->uc_mcontext.sp;
+#else
+#error "registers of this architecture are not known"
+#endif
+}
+
+/* Other threads may be in the handler: the layout, which they look at first, is stored last. */
+static void adopt_interpreter(void)
+{
+    struct interpreter found;
+    if (!link_find_interpreter(&found))
+        return;
+    const struct py_layout *layout = found.layout;
+    found.layout = NULL;
+    agent.python = found;
+    agent.image->python = found.version;
+    memcpy(agent.image->refusal, found.reason, sizeof(agent.image->refusal));
+    atomic_thread_fence(memory_order_release);
+    agent.python.layout = layout;
+}
+
+static bool python_is_running(void)
+{
+    if (!agent.python.layout && atomic_load(&agent.look_again) && !agent.native) {
+        atomic_store(&agent.look_again, false);
+        adopt_interpreter();
+    }
+    return agent.python.layout && agent.python.is_initialized();
+}
+
+static uint32_t node_now(struct slot *slot, uint64_t address, uint64_t sp)
+{
+    if (address && arena_owns(address))
+        return TALLY_NODE_TALLYSTACK;
+    if (!python_is_running())
+        return agent.python.layout ? TALLY_NODE_STARTUP : TALLY_NODE_NATIVE;
+    return path_node(slot, sp);
+}
+
+static void lose(uint32_t counter, uint64_t weight)
+{
+    atomic_fetch_add((_Atomic uint64_t *)&agent.image->lost[counter], weight);
+}
+
+static uint32_t read_only_count(void)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < agent.control->counter_count; i++)
+        count += agent.control->counters[i].weight == TALLY_WEIGHT_NONE;
+    return count;
+}
+
+/* `extra` holds what read-only counters counted; NULL: nothing is read along. */
+static void write_sample(struct slot *slot, uint32_t counter, uint64_t pc, uint32_t node,
+                         uint64_t weight, const uint64_t *extra, uint32_t extra_count)
+{
+    bool wide = weight > UINT32_MAX;
+    uint32_t head = wide ? sizeof(struct tally_sample_wide) : sizeof(struct tally_sample);
+    uint32_t size = head + extra_count * (uint32_t)sizeof(*extra);
+    char *record = stream_reserve(slot, size);
+    if (!record) {
+        lose(counter, weight);
+        return;
+    }
+    struct tally_sample sample = {
+        .type = wide ? TALLY_RECORD_SAMPLE_WIDE : TALLY_RECORD_SAMPLE,
+        .counter = (uint8_t)counter,
+        .pc_high = (uint16_t)(pc >> 32),
+        .pc_low = (uint32_t)pc,
+        .node = node,
+        .weight = wide ? 0 : (uint32_t)weight,
+    };
+    memcpy(record, &sample, sizeof(sample));
+    if (wide)
+        memcpy(record + sizeof(sample), &weight, sizeof(weight));
+    if (extra_count)
+        memcpy(record + head, extra, extra_count * sizeof(*extra));
+    stream_commit(slot, size);
+}
+
+static uint64_t take_difference(struct slot *slot, uint32_t counter, const uint64_t *now)
+{
+    uint64_t difference = now[counter] - slot->read[counter] + slot->carry[counter];
+    slot->read[counter] = now[counter];
+    slot->carry[counter] = 0;
+    return difference;
+}
+
+static void sample(struct slot *slot, uint32_t counter, uint64_t address, uint64_t pc, uint64_t sp)
+{
+    const struct tally_counter *counters = agent.control->counters;
+    uint64_t now[TALLY_MAX_COUNTERS], extra[TALLY_MAX_COUNTERS];
+    uint32_t extra_count = counter == 0 ? read_only_count() : 0;
+    bool by_difference = counters[counter].weight == TALLY_WEIGHT_DELTA;
+    uint64_t weight = counters[counter].period;
+    bool is_read = (by_difference || extra_count) && counters_read(slot, now);
+
+    if (by_difference && is_read)
+        weight = take_difference(slot, counter, now);
+    for (uint32_t i = 0, at = 0; at < extra_count; i++)
+        if (counters[i].weight == TALLY_WEIGHT_NONE)
+            extra[at++] = is_read ? take_difference(slot, i, now) : 0;
+
+    uint32_t node = node_now(slot, address, sp);
+    slot->seen[counter] += weight;
+    stream_object_of(slot, pc);
+    write_sample(slot, counter, pc, node, weight, extra, extra_count);
+}
+
+/* Overflows that our own handler caused or that came while it ran. */
+static void write_nested(struct slot *slot)
+{
+    for (uint32_t i = 0; i < agent.control->counter_count; i++) {
+        uint64_t count = slot->nested[i];
+        if (!count)
+            continue;
+        slot->nested[i] = 0;
+        if (agent.control->counters[i].weight != TALLY_WEIGHT_PERIOD)
+            continue; /* its time is in the next difference */
+        uint64_t weight = count * agent.control->counters[i].period;
+        slot->seen[i] += weight;
+        uint64_t none[TALLY_MAX_COUNTERS] = {0};
+        write_sample(slot, i, 0, TALLY_NODE_TALLYSTACK, weight, none,
+                     i == 0 ? read_only_count() : 0);
+    }
+}
+
+static void on_overflow(uint32_t counter, uint64_t address, const void *context)
+{
+    struct slot *slot = agent_slot;
+    if (!slot || counter >= agent.control->counter_count || agent.control->closed)
+        return;
+    if (slot->busy) {
+        slot->nested[counter]++;
+        return;
+    }
+    uint64_t pc, sp, start = agent_now();
+    slot->busy = 1;
+    atomic_signal_fence(memory_order_seq_cst);
+    context_registers(context, &pc, &sp);
+    if (slot->shortened)
+        counters_lengthen(slot);
+    sample(slot, counter, address, pc, sp);
+    write_nested(slot);
+    slot->handler_calls++;
+    slot->handler_ns += agent_now() - start;
+    atomic_signal_fence(memory_order_seq_cst);
+    slot->busy = 0;
+}
+
+static void pass_on(int signal, siginfo_t *info, void *context)
+{
+    if (program_action.sa_flags & SA_SIGINFO) {
+        program_action.sa_sigaction(signal, info, context);
+    } else if (program_action.sa_handler == SIG_DFL) {
+        /* As without us: the default action, with this very signal. */
+        struct sigaction standard = {.sa_handler = SIG_DFL};
+        interpose_real_sigaction(SIGTRAP, &standard, NULL);
+        syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), SIGTRAP);
+    } else if (program_action.sa_handler != SIG_IGN) {
+        program_action.sa_handler(signal);
+    }
+}
+
+static void on_trap(int signal, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    if (info->si_code == TRAP_PERF_CODE) {
+        struct perf_info perf;
+        memcpy(&perf, info, sizeof(perf));
+        on_overflow((uint32_t)perf.data, perf.address, context);
+    } else if (info->si_code == SI_TIMER && info->si_value.sival_ptr == &agent) {
+        on_overflow(0, 0, context);
+    } else {
+        pass_on(signal, info, context);
+    }
+    errno = saved;
+}
+
+void sample_install_handler(void)
+{
+    /* SA_NODEFER: an overflow caused by the handler itself is delivered and counted at once. */
+    struct sigaction action = {.sa_sigaction = on_trap,
+                               .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | SA_NODEFER};
+    interpose_real_sigaction(SIGTRAP, &action, &program_action);
+}
+
+int sample_program_action(const struct sigaction *action, struct sigaction *old)
+{
+    if (old)
+        *old = program_action;
+    if (action)
+        program_action = *action;
+    return 0;
+}

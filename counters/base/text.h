@@ -1,0 +1,16 @@
+/* Small text helpers. */
+#ifndef TALLY_BASE_TEXT_H
+#define TALLY_BASE_TEXT_H
+
+#include <stddef.h>
+
+/*
+ * A copy in valid UTF-8 without control characters, which JSON, CSV and terminals can take: bytes
+ * that are not become \xNN. The caller frees it.
+ */
+char *tally_text_clean(const char *bytes, size_t size);
+
+/* `argv` as it could be typed into a shell. The caller frees it. */
+char *tally_text_command(char *const argv[]);
+
+#endif

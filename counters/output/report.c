@@ -1,0 +1,420 @@
+#include "output/report.h"
+
+#include "base/buffer.h"
+#include "output/csv.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* CSV */
+
+enum {
+    IN_FUNCTION = 1 << TALLY_VIEW_FUNCTION,
+    IN_LINE = 1 << TALLY_VIEW_LINE,
+    IN_MODULE = 1 << TALLY_VIEW_MODULE,
+    IN_THREAD = 1 << TALLY_VIEW_THREAD,
+    IN_PROCESS = 1 << TALLY_VIEW_PROCESS,
+    IN_NATIVE = 1 << TALLY_VIEW_NATIVE,
+    IN_CODE = IN_FUNCTION | IN_LINE | IN_NATIVE,
+    IN_ALL = IN_CODE | IN_MODULE | IN_THREAD | IN_PROCESS,
+};
+
+struct field {
+    const struct tally_row *row;
+    const struct tally_row_value *value;
+    const struct tally_run_event *event;
+    bool is_clock;
+};
+
+static void print_process(FILE *out, const struct field *field)
+{
+    tally_csv_field(out, field->row->process);
+}
+
+static void print_thread(FILE *out, const struct field *field)
+{
+    tally_csv_field(out, field->row->thread);
+}
+
+static void print_module(FILE *out, const struct field *field)
+{
+    tally_csv_field(out, field->row->module);
+}
+
+static void print_function(FILE *out, const struct field *field)
+{
+    tally_csv_field(out, field->row->function);
+}
+
+static void print_file(FILE *out, const struct field *field)
+{
+    tally_csv_field(out, field->row->file);
+}
+
+static void print_line(FILE *out, const struct field *field)
+{
+    if (field->row->line)
+        fprintf(out, "%" PRIu32, field->row->line);
+}
+
+static void print_native(FILE *out, const struct field *field)
+{
+    tally_csv_field(out, field->row->native);
+}
+
+static void print_event(FILE *out, const struct field *field)
+{
+    tally_csv_field(out, field->event->event.name);
+}
+
+static void print_unit(FILE *out, const struct field *field)
+{
+    tally_csv_field(out, tally_unit_name(field->event->event.unit));
+}
+
+static void print_source(FILE *out, const struct field *field)
+{
+    tally_csv_field(out, tally_source_name(field->event->event.source));
+}
+
+static void print_self(FILE *out, const struct field *field)
+{
+    tally_csv_number(out, field->value->self);
+}
+
+static void print_inclusive(FILE *out, const struct field *field)
+{
+    tally_csv_number(out, field->value->inclusive);
+}
+
+static void print_samples(FILE *out, const struct field *field)
+{
+    fprintf(out, "%" PRIu64, field->value->samples);
+}
+
+static void print_low(FILE *out, const struct field *field)
+{
+    if (field->value->has_interval)
+        tally_csv_number(out, field->value->low);
+}
+
+static void print_high(FILE *out, const struct field *field)
+{
+    if (field->value->has_interval)
+        tally_csv_number(out, field->value->high);
+}
+
+static void print_running(FILE *out, const struct field *field)
+{
+    fprintf(out, "%.4g", field->event->running);
+}
+
+static const struct column {
+    const char *name;
+    unsigned views;
+    void (*print)(FILE *out, const struct field *field);
+} columns[] = {
+    {"process", IN_THREAD | IN_PROCESS, print_process},
+    {"thread", IN_THREAD, print_thread},
+    {"module", IN_CODE | IN_MODULE, print_module},
+    {"function", IN_CODE, print_function},
+    {"file", IN_CODE, print_file},
+    {"line", IN_CODE, print_line},
+    {"native", IN_NATIVE, print_native},
+    {"event", IN_ALL, print_event},
+    {"unit", IN_ALL, print_unit},
+    {"source", IN_ALL, print_source},
+    {"self", IN_ALL, print_self},
+    {"inclusive", IN_ALL, print_inclusive},
+    {"samples", IN_ALL, print_samples},
+    {"self_low", IN_ALL, print_low},
+    {"self_high", IN_ALL, print_high},
+    {"running", IN_ALL, print_running},
+};
+enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
+
+void tally_report_csv(FILE *out, const struct tally_view *view, size_t limit)
+{
+    const char *separator = "";
+    unsigned mask = 1u << view->kind;
+    for (size_t c = 0; c < COLUMNS; c++)
+        if (columns[c].views & mask) {
+            fprintf(out, "%s%s", separator, columns[c].name);
+            separator = ",";
+        }
+    fputs("\r\n", out);
+    for (size_t i = 0; i < view->row_count && (!limit || i < limit); i++)
+        for (size_t e = 0; e < view->profile->event_count; e++) {
+            struct field field = {.row = &view->rows[i],
+                                  .value = &view->rows[i].values[e],
+                                  .event = &view->profile->run->events[e]};
+            separator = "";
+            for (size_t c = 0; c < COLUMNS; c++)
+                if (columns[c].views & mask) {
+                    fputs(separator, out);
+                    columns[c].print(out, &field);
+                    separator = ",";
+                }
+            fputs("\r\n", out);
+        }
+}
+
+/* Text */
+
+const char *tally_format_value(char *out, size_t room, double value, enum tally_unit unit)
+{
+    if (unit == TALLY_UNIT_NS) {
+        if (fabs(value) >= 1e9)
+            snprintf(out, room, "%.3f s", value / 1e9);
+        else
+            snprintf(out, room, "%.2f ms", value / 1e6);
+        return out;
+    }
+    char digits[32];
+    int size = snprintf(digits, sizeof(digits), "%.0f", value);
+    size_t used = 0;
+    for (int i = 0; i < size && used + 2 < room; i++) {
+        if (i && (size - i) % 3 == 0 && digits[i - 1] != '-')
+            out[used++] = ' ';
+        out[used++] = digits[i];
+    }
+    out[used] = '\0';
+    return out;
+}
+
+static double per_cent(double part, double whole)
+{
+    return whole > 0 ? 100 * part / whole : 0;
+}
+
+static void print_value_heading(FILE *out, const struct tally_profile *profile, int sort)
+{
+    for (size_t e = 0; e < profile->event_count; e++) {
+        const char *name = profile->run->events[e].event.name;
+        if ((int)e == sort)
+            fprintf(out, "%-41.41s  ", name);
+        else
+            fprintf(out, "%-20.20s  ", name);
+    }
+    fputc('\n', out);
+    for (size_t e = 0; e < profile->event_count; e++) {
+        if ((int)e == sort)
+            fprintf(out, "%12s %6s %13s %7s  ", "self", "%", "95 % of it", "incl. %");
+        else
+            fprintf(out, "%13s %6s  ", "self", "%");
+    }
+}
+
+static void print_values(FILE *out, const struct tally_profile *profile,
+                         const struct tally_row *row, int sort)
+{
+    for (size_t e = 0; e < profile->event_count; e++) {
+        const struct tally_row_value *value = &row->values[e];
+        enum tally_unit unit = profile->run->events[e].event.unit;
+        double total = tally_profile_total(profile, (int)e);
+        char self[32], range[32];
+        tally_format_value(self, sizeof(self), value->self, unit);
+        if ((int)e != sort) {
+            fprintf(out, "%13s %6.1f  ", self, per_cent(value->self, total));
+            continue;
+        }
+        if (value->is_exact)
+            snprintf(range, sizeof(range), "exact");
+        else if (!value->has_interval)
+            snprintf(range, sizeof(range), "-");
+        else
+            snprintf(range, sizeof(range), "%.1f-%.1f", per_cent(value->low, total),
+                     per_cent(value->high, total));
+        fprintf(out, "%12s %6.1f %13s %7.1f  ", self, per_cent(value->self, total), range,
+                per_cent(value->inclusive, total));
+    }
+}
+
+static const char *base_name(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    return slash ? slash + 1 : file;
+}
+
+static void print_row_name(FILE *out, const struct tally_view *view, const struct tally_row *row)
+{
+    bool has_file = row->file && *row->file;
+    switch (view->kind) {
+    case TALLY_VIEW_PROCESS:
+        fprintf(out, "%s", row->process);
+        break;
+    case TALLY_VIEW_THREAD:
+        fprintf(out, "%s%s%s", row->process, *row->thread ? "  thread " : "", row->thread);
+        break;
+    case TALLY_VIEW_MODULE:
+        fprintf(out, "%s", *row->module ? row->module : "(no module)");
+        break;
+    case TALLY_VIEW_NATIVE:
+        fprintf(out, "%s  <- ", *row->native ? row->native : "-");
+        /* fall through */
+    default:
+        fprintf(out, "%s", row->function);
+        if (has_file)
+            fprintf(out, "  %s:%" PRIu32, base_name(row->file), row->line);
+    }
+}
+
+void tally_report_text(FILE *out, const struct tally_view *view, size_t limit, int sort)
+{
+    print_value_heading(out, view->profile, sort);
+    fprintf(out, "%s\n", tally_view_names[view->kind]);
+    size_t shown = 0;
+    for (size_t i = 0; i < view->row_count && (!limit || i < limit); i++, shown++) {
+        print_values(out, view->profile, &view->rows[i], sort);
+        print_row_name(out, view, &view->rows[i]);
+        fputc('\n', out);
+    }
+    if (shown < view->row_count)
+        fprintf(out, "(%zu more rows; --limit 0 shows all)\n", view->row_count - shown);
+}
+
+/* Heading */
+
+static void print_event_lines(FILE *out, const struct tally_recording *recording,
+                              const struct tally_profile *profile)
+{
+    const struct tally_run *run = &recording->run;
+    for (int i = 0; i < run->event_count; i++) {
+        const struct tally_event *event = &run->events[i].event;
+        char total[32], lost[32];
+        fprintf(out, "event: %s, source %s (%s", event->name, tally_source_name(event->source),
+                event->terms[0].encoding);
+        for (int k = 1; k < event->term_count; k++)
+            fprintf(out, " %c %s", event->terms[k].factor < 0 ? '-' : '+',
+                    event->terms[k].encoding);
+        fputs("), ", out);
+        if (event->read_only)
+            fputs("read along", out);
+        else if (event->period)
+            fprintf(out, "a sample every %" PRIu64, event->period);
+        else
+            fprintf(out, "%" PRIu64 " samples a second", event->frequency);
+        fprintf(out, ", %" PRIu64 " samples", profile->totals[i].samples);
+        if (run->events[i].has_total)
+            fprintf(out, ", total %s",
+                    tally_format_value(total, sizeof(total), (double)run->events[i].total,
+                                       event->unit));
+        else
+            fputs(", total missing", out);
+        if (run->events[i].running < 1)
+            fprintf(out, ", counting %.0f %% of the time", 100 * run->events[i].running);
+        if (profile->lost[i] > 0)
+            fprintf(out, ", lost %s",
+                    tally_format_value(lost, sizeof(lost), profile->lost[i], event->unit));
+        fputc('\n', out);
+    }
+}
+
+/* Samples times what one costs, against the CPU time of the run. */
+static void print_perturbation(FILE *out, const struct tally_run *run,
+                               const struct tally_profile *profile)
+{
+    double cpu = (double)(run->user_ns + run->system_ns);
+    double handler =
+        profile->handler_calls ? profile->handler_ns / (double)profile->handler_calls : 0;
+    double cost = handler + run->delivery_ns;
+    if (!profile->samples)
+        return;
+    fprintf(out, "samples: %" PRIu64 ", each about %.1f us (%.1f in the handler)", profile->samples,
+            cost / 1e3, handler / 1e3);
+    if (cpu > 0)
+        fprintf(out, ", %.2f %% of the CPU time", 100 * cost * (double)profile->samples / cpu);
+    fputc('\n', out);
+}
+
+void tally_report_heading(FILE *out, const struct tally_recording *recording,
+                          const struct tally_profile *profile)
+{
+    const struct tally_run *run = &recording->run;
+    fprintf(out, "command: %s\n", run->command);
+    fprintf(out, "python: %s; machine: %s\n", *profile->python ? profile->python : "none",
+            run->machine);
+    fprintf(out, "started: %s; wall %.3f s, user %.3f s, system %.3f s", run->started,
+            (double)run->wall_ns / 1e9, (double)run->user_ns / 1e9, (double)run->system_ns / 1e9);
+    if (run->exit_status >= 0)
+        fprintf(out, ", status %d", run->exit_status);
+    fputc('\n', out);
+    print_event_lines(out, recording, profile);
+    print_perturbation(out, run, profile);
+    for (int i = 0; i < run->note_count; i++)
+        fprintf(out, "note: %s\n", run->notes[i]);
+    fputc('\n', out);
+}
+
+/* Tree */
+
+static uint32_t next_in_order(const struct tally_tree *tree, uint32_t node, bool into)
+{
+    if (into && tree->nodes[node].first_child)
+        return tree->nodes[node].first_child;
+    while (node && !tree->nodes[node].next_sibling)
+        node = tree->nodes[node].parent;
+    return node ? tree->nodes[node].next_sibling : 0;
+}
+
+void tally_tree_text(FILE *out, const struct tally_tree *tree, size_t limit, int sort)
+{
+    enum { DEEPEST_INDENT = 40 };
+    size_t events = tree->profile->event_count, shown = 0, hidden = 0;
+    double total = tally_profile_total(tree->profile, sort);
+    fprintf(out, "%-20s\n%9s %6s  function\n", tree->profile->run->events[sort].event.name,
+            "incl. %", "self %");
+    for (uint32_t node = tree->nodes[0].first_child; node;) {
+        double share = per_cent(tree->inclusive[node * events + (size_t)sort], total);
+        bool is_shown = !limit || (share >= 0.5 && shown < limit);
+        if (is_shown) {
+            const struct tally_function *function =
+                &tree->profile->functions[tree->nodes[node].function];
+            uint32_t depth = tree->nodes[node].depth - 1;
+            fprintf(out, "%9.1f %6.1f  %*s", share,
+                    per_cent(tree->self[node * events + (size_t)sort], total),
+                    (int)(depth < DEEPEST_INDENT ? depth : DEEPEST_INDENT), "");
+            if (depth > DEEPEST_INDENT)
+                fprintf(out, "(%" PRIu32 " deep) ", depth);
+            fprintf(out, "%s", function->name);
+            if (*function->file)
+                fprintf(out, "  %s:%" PRIu32, base_name(function->file), function->first_line);
+            fputc('\n', out);
+            shown++;
+        } else {
+            hidden++;
+        }
+        node = next_in_order(tree, node, is_shown);
+    }
+    if (hidden)
+        fprintf(out, "(%zu smaller branches; --limit 0 shows all)\n", hidden);
+}
+
+void tally_tree_csv(FILE *out, const struct tally_tree *tree)
+{
+    const struct tally_profile *profile = tree->profile;
+    size_t events = profile->event_count;
+    fputs("node,parent,module,function,file,line,event,unit,source,self,inclusive,samples\r\n",
+          out);
+    for (uint32_t node = tree->nodes[0].first_child; node; node = next_in_order(tree, node, true))
+        for (size_t e = 0; e < events; e++) {
+            const struct tally_function *function = &profile->functions[tree->nodes[node].function];
+            const struct tally_event *event = &profile->run->events[e].event;
+            fprintf(out, "%" PRIu32 ",%" PRIu32 ",", node, tree->nodes[node].parent);
+            const char *texts[] = {function->module, function->name, function->file};
+            for (size_t i = 0; i < 3; i++) {
+                tally_csv_field(out, texts[i]);
+                fputc(',', out);
+            }
+            if (function->first_line)
+                fprintf(out, "%" PRIu32, function->first_line);
+            fputc(',', out);
+            tally_csv_field(out, event->name);
+            fprintf(out, ",%s,%s,", tally_unit_name(event->unit), tally_source_name(event->source));
+            tally_csv_number(out, tree->self[node * events + e]);
+            fputc(',', out);
+            tally_csv_number(out, tree->inclusive[node * events + e]);
+            fprintf(out, ",%" PRIu64 "\r\n", tree->samples[node * events + e]);
+        }
+}

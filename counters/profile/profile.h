@@ -1,0 +1,104 @@
+/*
+ * What a recording says, as numbers: who (process and thread), where (call path, native address)
+ * and how much of each event.
+ *
+ * A profile is made once from a recording and then only read. Its paths form one tree over all
+ * processes; a path is a function, the line in it that was executing, and the caller's path. Its
+ * cells are the distinct (thread, path, address) that were sampled, each with one value per event.
+ * The cells of an event, summed, are its total in the recording: what was not sampled is in cells
+ * of bracketed functions ([start-up and exit], [no agent], [lost], ...).
+ */
+#ifndef TALLY_PROFILE_PROFILE_H
+#define TALLY_PROFILE_PROFILE_H
+
+#include "recording/reader.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tally_function {
+    const char *module; /* dotted, "__main__" for the program; "" for bracketed rows */
+    const char *name;   /* co_qualname, or a bracketed row */
+    const char *file;   /* absolute, or <frozen ...>; "" for bracketed rows */
+    uint32_t first_line;
+};
+
+enum { TALLY_NO_PATH = 0 }; /* parent of the outermost frames; path 0 itself is never sampled */
+
+struct tally_path {
+    uint32_t parent;
+    uint32_t function;
+    uint32_t line;
+};
+
+struct tally_value {
+    double sampled;   /* sum of the weights of samples */
+    double squares;   /* sum of their squares */
+    double exact;     /* not from samples but from counts: known to the count */
+    uint64_t samples; /* how many */
+};
+
+struct tally_cell {
+    uint32_t thread;
+    uint32_t path;
+    uint32_t image; /* number of the process image, for its objects */
+    uint64_t pc;    /* 0 unless the profile was made with addresses */
+};
+
+/* A program or library in a process image. */
+struct tally_loaded {
+    uint32_t image;
+    uint64_t start, end, bias;
+    const char *path;
+};
+
+struct tally_process {
+    uint32_t pid, parent;
+    char *name;      /* "PID NAME" */
+    uint32_t python; /* PY_VERSION_HEX of its last image, 0 if none */
+    bool is_clock;   /* sampled by CPU timers */
+};
+
+struct tally_profile_thread {
+    uint32_t process;
+    uint32_t tid;
+    char *name; /* "TID NAME" */
+};
+
+struct tally_profile {
+    const struct tally_run *run; /* borrowed from the recording */
+    size_t event_count;
+    size_t function_count, path_count, process_count, thread_count, cell_count;
+    struct tally_function *functions;
+    struct tally_path *paths;
+    struct tally_process *processes;
+    struct tally_profile_thread *threads;
+    struct tally_cell *cells;
+    size_t loaded_count;
+    struct tally_loaded *loaded;
+    struct tally_value *values; /* cell_count x event_count */
+    struct tally_value *totals; /* event_count: sums over the cells */
+    uint64_t samples, handler_calls;
+    double handler_ns;             /* time in the agent's handler, over all threads */
+    double lost[TALLY_MAX_EVENTS]; /* in the row [lost] */
+    char *python;                  /* versions seen, as in "3.11.2, 3.13.5"; "" if none */
+    struct tally_interned *strings;
+};
+
+/* Called now and then with how much is done, 0 to 1; may be NULL. */
+typedef void tally_progress(double done, void *context);
+
+/*
+ * Makes the profile; `recording` must outlive it, and may get notes about damage. With `addresses`
+ * cells tell program counters apart, which only native views need. Never fails: what cannot be read
+ * is in the recording's notes.
+ */
+struct tally_profile *tally_profile_new(struct tally_recording *recording, bool addresses,
+                                        tally_progress *progress, void *context);
+void tally_profile_free(struct tally_profile *profile);
+
+/* Whether the function is a bracketed row. */
+bool tally_function_is_special(const struct tally_function *function);
+
+#endif

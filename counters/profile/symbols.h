@@ -1,0 +1,19 @@
+/* Names of native code: from an address in a process image to a C function and its library. */
+#ifndef TALLY_PROFILE_SYMBOLS_H
+#define TALLY_PROFILE_SYMBOLS_H
+
+#include "profile/profile.h"
+
+struct tally_symbols;
+
+/* `profile` is borrowed and must outlive the result. */
+struct tally_symbols *tally_symbols_new(const struct tally_profile *profile);
+void tally_symbols_free(struct tally_symbols *symbols);
+
+/*
+ * "FUNCTION (LIBRARY)", or "(LIBRARY)" where the library has no symbol there, or "[unknown]".
+ * Borrowed until tally_symbols_free(); equal names are equal pointers.
+ */
+const char *tally_symbols_name(struct tally_symbols *symbols, uint32_t image, uint64_t pc);
+
+#endif

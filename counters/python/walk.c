@@ -1,0 +1,147 @@
+#include "python/walk.h"
+
+#include <string.h>
+
+static uint64_t word_at(const void *bytes, size_t offset)
+{
+    uint64_t word;
+    memcpy(&word, (const char *)bytes + offset, sizeof(word));
+    return word;
+}
+
+static bool read_word(struct py_memory *memory, uint64_t address, uint64_t *word)
+{
+    const void *bytes = memory->view(memory, address, sizeof(*word));
+    if (bytes)
+        *word = word_at(bytes, 0);
+    return bytes != NULL;
+}
+
+/* Tagged references (3.14 and later) keep flags in the two low bits. */
+static uint64_t untagged(uint64_t reference)
+{
+    return reference & ~UINT64_C(3);
+}
+
+static uint32_t instruction_of(const struct py_layout *layout, uint64_t code, uint64_t ip)
+{
+    uint64_t start = code + layout->code_start;
+    if (ip < start || ip - start > UINT32_MAX)
+        return PY_NO_INSTRUCTION;
+    return (uint32_t)((ip - start) / 2);
+}
+
+enum py_walk_end py_walk(const struct py_layout *layout, struct py_memory *memory, uint64_t tstate,
+                         struct py_frame *frames, size_t room, size_t *count)
+{
+    uint64_t frame;
+    *count = 0;
+    if (!read_word(memory, tstate + layout->tstate_frame, &frame))
+        return PY_WALK_UNREADABLE;
+    if (layout->frame_by_cframe && frame &&
+        !read_word(memory, frame + layout->cframe_frame, &frame))
+        return PY_WALK_UNREADABLE;
+    /* Frames of C code in between count towards the bound too: no chain is followed for ever. */
+    for (size_t steps = 0; frame; steps++) {
+        if (*count == room || steps > 4 * room)
+            return PY_WALK_TRUNCATED;
+        if (frame % 8)
+            return PY_WALK_UNREADABLE;
+        const unsigned char *bytes = memory->view(memory, frame, layout->frame_size);
+        if (!bytes)
+            return PY_WALK_UNREADABLE;
+        if (bytes[layout->frame_owner] < layout->owner_foreign) {
+            uint64_t code = untagged(word_at(bytes, layout->frame_code));
+            uint64_t ip = word_at(bytes, layout->frame_ip);
+            frames[(*count)++] = (struct py_frame){code, instruction_of(layout, code, ip)};
+        }
+        frame = word_at(bytes, layout->frame_previous);
+    }
+    return PY_WALK_COMPLETE;
+}
+
+void py_code_read(const struct py_layout *layout, const void *object, struct py_code *code)
+{
+    code->filename = word_at(object, layout->code_filename);
+    code->qualname = word_at(object, layout->code_qualname);
+    code->lines = word_at(object, layout->code_lines);
+    memcpy(&code->first_line, (const char *)object + layout->code_first_line,
+           sizeof(code->first_line));
+}
+
+static size_t put_utf8(uint32_t point, char *out, size_t room)
+{
+    char bytes[4];
+    size_t size;
+    if (point < 0x80) {
+        bytes[0] = (char)point;
+        size = 1;
+    } else if (point < 0x800) {
+        bytes[0] = (char)(0xc0 | point >> 6);
+        size = 2;
+    } else if (point < 0x10000) {
+        if (point >= 0xd800 && point < 0xe000)
+            point = 0xfffd; /* undecodable bytes of a path are lone surrogates */
+        bytes[0] = (char)(0xe0 | point >> 12);
+        size = 3;
+    } else {
+        bytes[0] = (char)(0xf0 | (point >> 18 & 7));
+        size = 4;
+    }
+    if (size > room)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        bytes[i] = (char)(0x80 | (point >> 6 * (size - 1 - i) & 0x3f));
+    memcpy(out, bytes, size);
+    return size;
+}
+
+/* PyASCIIObject: the length at 16, the state's bit-field at 32. */
+enum { STRING_LENGTH = 16, STRING_STATE = 32 };
+
+size_t py_string_read(const struct py_layout *layout, struct py_memory *memory, uint64_t address,
+                      char *out, size_t room)
+{
+    const void *head = memory->view(memory, address, STRING_STATE + sizeof(uint32_t));
+    if (!head)
+        return 0;
+    uint64_t length = word_at(head, STRING_LENGTH);
+    uint32_t state;
+    memcpy(&state, (const char *)head + STRING_STATE, sizeof(state));
+    uint32_t kind = state >> 2 & 7;
+    bool compact = state >> 5 & 1, ascii = state >> 6 & 1;
+    if (!compact || (kind != 1 && kind != 2 && kind != 4))
+        return 0;
+    uint64_t data = address + (ascii ? layout->unicode_ascii : layout->unicode_compact);
+    size_t used = 0;
+    for (uint64_t done = 0; done < length;) {
+        size_t part = PY_VIEW_MAX / kind;
+        if (part > length - done)
+            part = (size_t)(length - done);
+        const unsigned char *bytes = memory->view(memory, data + done * kind, part * kind);
+        if (!bytes)
+            return used;
+        for (size_t i = 0; i < part; i++) {
+            uint32_t point = 0;
+            memcpy(&point, bytes + i * kind, kind); /* little-endian */
+            size_t size = put_utf8(point, out + used, room - used);
+            if (!size)
+                return used;
+            used += size;
+        }
+        done += part;
+    }
+    return used;
+}
+
+/* PyBytesObject: the length at 16, the bytes at 32. */
+enum { BYTES_LENGTH = 16, BYTES_DATA = 32 };
+
+size_t py_bytes_find(struct py_memory *memory, uint64_t address, uint64_t *data)
+{
+    uint64_t length;
+    if (!read_word(memory, address + BYTES_LENGTH, &length) || length > (UINT64_C(1) << 30))
+        return 0;
+    *data = address + BYTES_DATA;
+    return (size_t)length;
+}

@@ -1,0 +1,63 @@
+/*
+ * Walking a thread's Python frames, innermost first.
+ *
+ * All memory is read through a py_memory, so the same walker serves the agent (its own process, in
+ * a signal handler), and tests (recorded memory of a real interpreter). Nothing is allocated and
+ * nothing is trusted: an address that cannot be viewed ends the walk.
+ */
+#ifndef TALLY_PYTHON_WALK_H
+#define TALLY_PYTHON_WALK_H
+
+#include "python/layout.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct py_memory {
+    /*
+     * The `size` bytes at `address`, or NULL if they cannot be read. Valid until the next call.
+     * `size` is at most PY_VIEW_MAX.
+     */
+    const void *(*view)(struct py_memory *memory, uint64_t address, size_t size);
+};
+
+enum { PY_VIEW_MAX = 256 };
+
+#define PY_NO_INSTRUCTION UINT32_MAX
+
+struct py_frame {
+    uint64_t code;        /* address of the code object; its type is not checked yet */
+    uint32_t instruction; /* in code units of 2 bytes; PY_NO_INSTRUCTION before the first */
+};
+
+enum py_walk_end {
+    PY_WALK_COMPLETE,
+    PY_WALK_TRUNCATED,  /* more than `room` frames; the innermost ones were kept */
+    PY_WALK_UNREADABLE, /* the chain led out of readable memory */
+};
+
+/* Walks from the thread state at `tstate`; `*count` frames are written, 0 if it runs no Python. */
+enum py_walk_end py_walk(const struct py_layout *layout, struct py_memory *memory, uint64_t tstate,
+                         struct py_frame *frames, size_t room, size_t *count);
+
+/* What tells one code object from another that had its address before it, and where its text is. */
+struct py_code {
+    uint64_t filename, qualname, lines; /* addresses of str, str and bytes objects */
+    uint32_t first_line;
+};
+
+/* Reads a code object from the `layout->code_start` bytes at `object`. */
+void py_code_read(const struct py_layout *layout, const void *object, struct py_code *code);
+
+/*
+ * Copies the str at `address` as UTF-8 of at most `room` bytes, cut at a whole character. Returns
+ * the bytes written, 0 if it cannot be read.
+ */
+size_t py_string_read(const struct py_layout *layout, struct py_memory *memory, uint64_t address,
+                      char *out, size_t room);
+
+/* Length of the bytes object at `address` and, in `*data`, where its bytes are; 0 if unreadable. */
+size_t py_bytes_find(struct py_memory *memory, uint64_t address, uint64_t *data);
+
+#endif

@@ -1,0 +1,194 @@
+/*
+ * The recording on disk. This header is its specification.
+ *
+ * A recording is a directory:
+ *
+ *   session.json   what was run and counted (recording/session.h); rewritten when the run ends
+ *   NNNNNN.image   samples of one process image: a fork, or an exec, starts a new one
+ *   series.csv     with -I: the totals of each event over time
+ *   sources        what the source files were (profile/fingerprint.h)
+ *   seal           lengths and checksums of all of the above; the last file to be written
+ *
+ * An image file is written by the agent inside the process, through a shared mapping, so what was
+ * written survives any end of the process. Numbers are in the machine's byte order and naturally
+ * aligned. The file is a header block and then chunks, each TALLY_CHUNK_SIZE bytes:
+ *
+ *   header | chunk 0 | chunk 1 | ...
+ *
+ * A chunk belongs to a slot. A slot is written by one thread at a time; when a thread ends, another
+ * may go on in its slot. The chunks of a slot, ordered by `sequence`, hold one stream of records.
+ * `used` is stored after the bytes it covers: a reader sees whole records only. A record never
+ * spans chunks, starts at a multiple of 8 and begins with its type.
+ *
+ * Nodes are call paths: a node is a code object, an instruction in it and a parent node. Node
+ * numbers belong to the slot, code numbers to the image. A record may refer to a code number that a
+ * chunk of another slot defines, and, in a process that was killed, that none does.
+ */
+#ifndef TALLY_RECORDING_FORMAT_H
+#define TALLY_RECORDING_FORMAT_H
+
+#include <stdint.h>
+
+#define TALLY_IMAGE_MAGIC "TALLYIM1"
+#define TALLY_SEAL_MAGIC  "tallystack seal 1"
+
+enum {
+    TALLY_HEADER_SIZE = 4096,
+    TALLY_CHUNK_SIZE = 65536,
+    TALLY_CHUNK_MAGIC = 0x4b4e4843, /* "CHNK" */
+    TALLY_MAX_COUNTERS = 32,
+    TALLY_SEAL_BLOCK = 65536, /* bytes that one checksum covers */
+};
+
+enum tally_image_state {
+    TALLY_IMAGE_OPENED = 0,      /* handed out, nothing sampled yet */
+    TALLY_IMAGE_SAMPLING = 1,    /* stays so when the process is killed */
+    TALLY_IMAGE_ENDED = 2,       /* exited or replaced by exec; final counts are written */
+    TALLY_IMAGE_UNSUPPORTED = 3, /* an interpreter that is not supported: not sampled */
+};
+
+/* At offset 0 of an image file. Counts are per counter: see session.json for what each one is. */
+struct tally_image_header {
+    char magic[8];
+    uint32_t state;
+    uint32_t pid;    /* as the recorder sees it */
+    uint32_t parent; /* PID of the parent process */
+    uint32_t python; /* PY_VERSION_HEX; 0: no interpreter in this image */
+    uint32_t counter_count;
+    uint32_t is_clock; /* 1: sampled by CPU timers since the kernel refused its events */
+    uint32_t is_root;  /* 1: the program that was asked to be run, or an exec of it */
+    uint32_t reserved;
+    uint64_t start_ns;    /* CLOCK_MONOTONIC */
+    uint64_t end_ns;      /* 0: not known */
+    uint64_t chunk_count; /* chunks claimed so far; the last ones may not be written */
+    uint64_t handler_ns;  /* time in the overflow handler, of threads that ended */
+    uint64_t handler_calls;
+    uint64_t before[TALLY_MAX_COUNTERS]; /* counts of this process, not yet in an earlier image of
+                                            it, when sampling began; from the kernel's accounts */
+    uint64_t after[TALLY_MAX_COUNTERS];  /* the same at its end, for UNSUPPORTED images */
+    uint64_t lost[TALLY_MAX_COUNTERS];   /* counts of samples that could not be written */
+    char comm[16];                       /* the kernel's name of the process */
+    char program[512];                   /* path of the executable */
+    char script[512];                    /* the Python program; may be empty */
+    char refusal[128];                   /* why the interpreter is not supported */
+};
+
+struct tally_chunk {
+    uint32_t magic;
+    uint32_t slot;
+    uint32_t sequence; /* within the slot, from 0 */
+    uint32_t used;     /* bytes of records behind this struct */
+};
+
+enum tally_record_type {
+    TALLY_RECORD_SAMPLE = 1,
+    TALLY_RECORD_SAMPLE_WIDE = 2,
+    TALLY_RECORD_NODE = 3,
+    TALLY_RECORD_CODE = 4,
+    TALLY_RECORD_LINES = 5,
+    TALLY_RECORD_THREAD = 6,
+    TALLY_RECORD_COUNTS = 7,
+    TALLY_RECORD_OBJECT = 8,
+};
+
+/* Nodes that are no call path. */
+enum tally_special_node {
+    TALLY_NODE_STARTUP = 0,    /* the interpreter is not initialised, or finalised */
+    TALLY_NODE_NATIVE = 1,     /* no Python frame in this thread */
+    TALLY_NODE_TALLYSTACK = 2, /* the agent's own doing */
+    TALLY_NODE_LOST = 3,       /* the frames could not be read, or a table was full */
+    TALLY_NODE_TRUNCATED = 4,  /* parent of the deepest frame that was read of a deeper stack */
+    TALLY_NODE_FIRST = 16,     /* the first call path */
+};
+
+/*
+ * One overflow. `weight` is what it stands for, in the counter's unit. If the counter is the sample
+ * clock (the first), it is followed by one uint64_t for each read-only counter, in their order:
+ * what the thread counted since its last sample of the clock.
+ */
+struct tally_sample {
+    uint8_t type; /* TALLY_RECORD_SAMPLE */
+    uint8_t counter;
+    uint16_t pc_high; /* program counter, bits 32..47 */
+    uint32_t pc_low;
+    uint32_t node;
+    uint32_t weight;
+};
+
+/* A sample whose weight does not fit. */
+struct tally_sample_wide {
+    struct tally_sample sample; /* type TALLY_RECORD_SAMPLE_WIDE; its weight is 0 */
+    uint64_t weight;
+};
+
+struct tally_node {
+    uint8_t type;
+    uint8_t reserved[3];
+    uint32_t id;
+    uint32_t parent;
+    uint32_t code;
+    uint32_t instruction; /* in code units of 2 bytes from the start; UINT32_MAX: none */
+    uint32_t reserved2;
+};
+
+/* A code object, followed by its qualified name and its file name, UTF-8, padded to 8 bytes. */
+struct tally_code {
+    uint8_t type;
+    uint8_t reserved;
+    uint16_t qualname_size;
+    uint32_t id;
+    uint32_t first_line;
+    uint32_t filename_size;
+    uint32_t lines_size; /* bytes of its line table, which follows in TALLY_RECORD_LINES */
+    uint32_t reserved2;
+};
+
+/* A part of a code object's PEP 626 line table; the bytes follow, padded to 8. */
+struct tally_lines {
+    uint8_t type;
+    uint8_t reserved[3];
+    uint32_t code;
+    uint32_t offset; /* of the first byte in the table */
+    uint32_t size;
+};
+
+/* The samples that follow in this slot belong to this thread. */
+struct tally_thread {
+    uint8_t type;
+    uint8_t reserved[3];
+    uint32_t tid;
+    char name[16];
+};
+
+/*
+ * What a thread, of this slot or another, counted up to now, followed by one uint64_t for each
+ * counter. Written when it ends, and before an exec that may fail: of several with the same slot
+ * and life the last one holds.
+ */
+struct tally_counts {
+    uint8_t type;
+    uint8_t counter_count;
+    uint8_t reserved[2];
+    uint32_t tid;
+    uint32_t slot;
+    uint32_t life; /* which thread of that slot, from 1 */
+    char name[16];
+    uint64_t handler_ns;
+    uint64_t handler_calls;
+};
+
+/* A loaded program or library that samples fell into; its path follows, padded to 8 bytes. */
+struct tally_object {
+    uint8_t type;
+    uint8_t reserved[3];
+    uint32_t path_size;
+    uint64_t start, end; /* addresses it covers */
+    uint64_t bias;       /* what to subtract for addresses as in its file */
+};
+
+static inline uint32_t tally_padded(uint32_t size)
+{
+    return (size + 7u) & ~7u;
+}
+
+#endif

@@ -1,0 +1,587 @@
+#include "recording/session.h"
+
+#include "agent/attr.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "recording/seal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+struct image {
+    struct tally_image_header *header; /* mapped */
+    pid_t pid;
+};
+
+struct tally_session {
+    char *path, *temporary;
+    bool is_committed, has_rotated, has_foreign;
+    int directory, control_fd, listener;
+    FILE *series;
+    struct tally_control *control;
+    char token[TALLY_TOKEN_SIZE + 1];
+    char **environment;
+    pid_t root;
+    size_t image_count;
+    struct image *images;
+    uint32_t hellos; /* constructors that ran */
+};
+
+/* Folder */
+
+static bool is_recording(const char *path)
+{
+    char inside[PATH_MAX];
+    snprintf(inside, sizeof(inside), "%s/session.json", path);
+    return access(inside, F_OK) == 0;
+}
+
+static void remove_folder(const char *path)
+{
+    DIR *list = opendir(path);
+    if (!list)
+        return;
+    for (struct dirent *entry = readdir(list); entry; entry = readdir(list))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(dirfd(list), entry->d_name, 0);
+    closedir(list);
+    rmdir(path);
+}
+
+static int make_folder(struct tally_session *session, const char *path)
+{
+    struct tally_buffer name = {0};
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/')
+        size--;
+    session->path = strndup(path, size);
+    if (access(session->path, F_OK) == 0 && !is_recording(session->path))
+        return tally_error("\"%s\" exists and is no recording; choose another name with -o.", path);
+    tally_buffer_printf(&name, "%s.new-%d", session->path, (int)getpid());
+    session->temporary = name.data;
+    if (mkdir(session->temporary, 0777) < 0) {
+        int error = errno;
+        free(session->temporary);
+        session->temporary = NULL;
+        return tally_error("cannot make the recording \"%s\": %s.", path, strerror(error));
+    }
+    session->directory = open(session->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (session->directory < 0)
+        return tally_error("cannot open the recording \"%s\": %s.", path, strerror(errno));
+    return 0;
+}
+
+/* Control page */
+
+static enum tally_clock_kind clock_kind_of(const struct tally_term *term)
+{
+    if (term->type != PERF_TYPE_SOFTWARE || term->exclude_user || term->exclude_kernel)
+        return TALLY_CLOCK_NONE;
+    switch (term->config) {
+    case PERF_COUNT_SW_CPU_CLOCK:
+    case PERF_COUNT_SW_TASK_CLOCK:
+        return TALLY_CLOCK_CPU;
+    case PERF_COUNT_SW_PAGE_FAULTS:
+        return TALLY_CLOCK_FAULTS;
+    case PERF_COUNT_SW_PAGE_FAULTS_MIN:
+        return TALLY_CLOCK_MINOR_FAULTS;
+    case PERF_COUNT_SW_PAGE_FAULTS_MAJ:
+        return TALLY_CLOCK_MAJOR_FAULTS;
+    case PERF_COUNT_SW_CONTEXT_SWITCHES:
+        return TALLY_CLOCK_SWITCHES;
+    default:
+        return TALLY_CLOCK_NONE;
+    }
+}
+
+static void set_counter(struct tally_counter *counter, const struct tally_event *event,
+                        const struct tally_term *term)
+{
+    *counter = (struct tally_counter){
+        .type = term->type,
+        .config = term->config,
+        .config1 = term->config1,
+        .config2 = term->config2,
+        .exclude_user = term->exclude_user,
+        .exclude_kernel = term->exclude_kernel,
+        .exclude_hv = term->exclude_hv,
+        .precise = term->precise,
+        .clock_kind = clock_kind_of(term),
+        .weight = TALLY_WEIGHT_PERIOD,
+        .period = event->period,
+    };
+    if (event->read_only) {
+        counter->weight = TALLY_WEIGHT_NONE;
+        counter->period = 0;
+    } else if (event->is_clock) {
+        /* The kernel counts all of a clock's time; only its samples know user from kernel. */
+        bool is_whole = !term->exclude_user && !term->exclude_kernel;
+        counter->weight = is_whole ? TALLY_WEIGHT_DELTA : TALLY_WEIGHT_PERIOD;
+        if (!counter->period)
+            counter->period = UINT64_C(1000000000) / event->frequency;
+    } else if (!event->period) {
+        counter->weight = TALLY_WEIGHT_DELTA;
+        counter->frequency = event->frequency;
+    }
+}
+
+static int set_counters(struct tally_control *control, const struct tally_event_list *events,
+                        bool is_clock)
+{
+    for (int i = 0; i < events->count; i++)
+        for (int k = 0; k < events->events[i].term_count; k++) {
+            if (control->counter_count == TALLY_MAX_COUNTERS)
+                return tally_error("these events need more than %d counters; ask for fewer.",
+                                   TALLY_MAX_COUNTERS);
+            struct tally_counter *counter = &control->counters[control->counter_count++];
+            set_counter(counter, &events->events[i], &events->events[i].terms[k]);
+            if (is_clock && control->counter_count > 1)
+                counter->weight = TALLY_WEIGHT_NONE;
+        }
+    if (control->counters[0].weight == TALLY_WEIGHT_NONE)
+        return tally_error("the first event is what samples are taken by; give it a period.");
+    return 0;
+}
+
+static int make_control(struct tally_session *session, const struct tally_session_options *options,
+                        const struct tally_event_list *events)
+{
+    session->control_fd = memfd_create("tallystack-control", MFD_CLOEXEC);
+    if (session->control_fd < 0 || ftruncate(session->control_fd, TALLY_CONTROL_SIZE) < 0)
+        return tally_error("cannot make the control page: %s.", strerror(errno));
+    void *page =
+        mmap(NULL, TALLY_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, session->control_fd, 0);
+    if (page == MAP_FAILED)
+        return tally_error("cannot map the control page: %s.", strerror(errno));
+    session->control = page;
+    session->control->is_clock = options->is_clock;
+    session->control->is_native = options->is_native;
+    session->control->bytes_left = options->max_size ? options->max_size : UINT64_MAX;
+    return set_counters(session->control, events, options->is_clock);
+}
+
+/* Socket */
+
+static void random_hex(char *out, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bytes[64];
+    if (getrandom(bytes, size, 0) != (ssize_t)size)
+        abort();
+    for (size_t i = 0; i < size; i++)
+        out[i] = digits[bytes[i] & 15];
+    out[size] = '\0';
+}
+
+static int make_socket(struct tally_session *session, char name[TALLY_NAME_SIZE + 1])
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    random_hex(name, TALLY_NAME_SIZE);
+    int size = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "%s%s",
+                        TALLY_SOCKET_PREFIX, name);
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size);
+    session->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (session->listener < 0 ||
+        bind(session->listener, (const struct sockaddr *)&address, length) < 0 ||
+        listen(session->listener, SOMAXCONN) < 0)
+        return tally_error("cannot listen for the program's processes: %s.", strerror(errno));
+    return 0;
+}
+
+static int find_agent(char path[PATH_MAX])
+{
+    static const char *const places[] = {"../lib/tallystack/tallystack-agent.so",
+                                         TALLYSTACK_AGENT_FROM_BIN};
+    char own[PATH_MAX], candidate[PATH_MAX + 256];
+    ssize_t size = readlink("/proc/self/exe", own, sizeof(own) - 1);
+    if (size < 0)
+        return tally_error("cannot find the agent: /proc is not mounted.");
+    own[size] = '\0';
+    *strrchr(own, '/') = '\0';
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        snprintf(candidate, sizeof(candidate), "%s/%s", own, places[i]);
+        if (realpath(candidate, path))
+            return strpbrk(path, " :") ? tally_error("the agent's path \"%s\" has a space or a "
+                                                     "colon, which LD_PRELOAD cannot hold; install "
+                                                     "tallystack elsewhere.",
+                                                     path)
+                                       : 0;
+    }
+    return tally_error("the agent (tallystack-agent.so) is not installed beside %s.", own);
+}
+
+static char *join(const char *name, const char *value, const char *more)
+{
+    struct tally_buffer text = {0};
+    tally_buffer_printf(&text, "%s=%s%s%s", name, value, more && *more ? ":" : "",
+                        more ? more : "");
+    return text.data;
+}
+
+static int make_environment(struct tally_session *session, const char *name)
+{
+    char agent[PATH_MAX], value[TALLY_NAME_SIZE + TALLY_TOKEN_SIZE + 2];
+    if (find_agent(agent) < 0)
+        return TALLY_ERROR;
+    size_t count = 0, used = 0;
+    while (environ[count])
+        count++;
+    session->environment = tally_alloc_zeroed(count + 3, sizeof(*session->environment));
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(environ[i], "LD_PRELOAD=", 11) != 0 &&
+            strncmp(environ[i], TALLY_SESSION_VARIABLE "=", sizeof(TALLY_SESSION_VARIABLE)) != 0)
+            session->environment[used++] = tally_strdup(environ[i]);
+    snprintf(value, sizeof(value), "%s:%s", name, session->token);
+    session->environment[used++] = join("LD_PRELOAD", agent, getenv("LD_PRELOAD"));
+    session->environment[used++] = join(TALLY_SESSION_VARIABLE, value, NULL);
+    return 0;
+}
+
+int tally_session_prepare(struct tally_session **out, const struct tally_session_options *options,
+                          const struct tally_event_list *events)
+{
+    struct tally_session *session = tally_alloc_zeroed(1, sizeof(*session));
+    char name[TALLY_NAME_SIZE + 1];
+    session->directory = session->control_fd = session->listener = -1;
+    random_hex(session->token, TALLY_TOKEN_SIZE);
+    int result = make_folder(session, options->path);
+    if (result == 0)
+        result = make_control(session, options, events);
+    if (result == 0)
+        result = make_socket(session, name);
+    if (result == 0)
+        result = make_environment(session, name);
+    if (result < 0) {
+        tally_session_release(session);
+        return result;
+    }
+    *out = session;
+    return 0;
+}
+
+char *const *tally_session_environment(struct tally_session *session)
+{
+    return session->environment;
+}
+
+static int rotate(struct tally_session *session)
+{
+    struct tally_buffer old = {0};
+    int result = 0;
+    if (access(session->path, F_OK) < 0)
+        return 0;
+    tally_buffer_printf(&old, "%s.old", session->path);
+    if (is_recording(old.data))
+        remove_folder(old.data);
+    session->has_rotated = rename(session->path, old.data) == 0;
+    if (!session->has_rotated)
+        result = tally_error("cannot keep the older recording as \"%s\": %s.", old.data,
+                             strerror(errno));
+    tally_buffer_release(&old);
+    return result;
+}
+
+int tally_session_commit(struct tally_session *session, pid_t root)
+{
+    session->root = root;
+    if (rotate(session) < 0)
+        return TALLY_ERROR;
+    if (rename(session->temporary, session->path) < 0)
+        return tally_error("cannot make the recording \"%s\": %s.", session->path, strerror(errno));
+    session->is_committed = true;
+    return 0;
+}
+
+void tally_session_discard(struct tally_session *session)
+{
+    struct tally_buffer old = {0};
+    tally_buffer_printf(&old, "%s.old", session->path);
+    remove_folder(session->path);
+    if (session->has_rotated)
+        rename(old.data, session->path);
+    tally_buffer_release(&old);
+}
+
+int tally_session_descriptor(const struct tally_session *session)
+{
+    return session->listener;
+}
+
+/* Requests */
+
+static int make_image(struct tally_session *session, pid_t pid, struct tally_welcome *welcome)
+{
+    char name[32];
+    uint32_t number = (uint32_t)session->image_count + 1;
+    snprintf(name, sizeof(name), "%06" PRIu32 ".image", number);
+    int fd = openat(session->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return -errno;
+    int error = posix_fallocate(fd, 0, TALLY_HEADER_SIZE);
+    void *header = MAP_FAILED;
+    if (!error) {
+        header = mmap(NULL, TALLY_HEADER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        error = header == MAP_FAILED ? errno : 0;
+    }
+    if (error) {
+        close(fd);
+        unlinkat(session->directory, name, 0);
+        session->control->stopped = (uint32_t)error;
+        return -error;
+    }
+    struct tally_image_header *image = header;
+    memcpy(image->magic, TALLY_IMAGE_MAGIC, sizeof(image->magic));
+    image->pid = (uint32_t)pid;
+    image->counter_count = session->control->counter_count;
+    image->is_clock = session->control->is_clock;
+    image->is_root = pid == session->root;
+    session->images =
+        tally_realloc(session->images, session->image_count + 1, sizeof(*session->images));
+    session->images[session->image_count++] = (struct image){image, pid};
+    welcome->image = number;
+    return fd;
+}
+
+static void reply(int peer, const struct tally_welcome *welcome, const int *fds, int count)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(2 * sizeof(int))];
+    } ancillary = {0};
+    struct tally_welcome copy = *welcome;
+    struct iovec bytes = {&copy, sizeof(copy)};
+    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+    if (count) {
+        size_t size = (size_t)count * sizeof(int);
+        message.msg_control = ancillary.room;
+        message.msg_controllen = CMSG_SPACE(size);
+        ancillary.header = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(size), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&ancillary.header), fds, size);
+    }
+    sendmsg(peer, &message, MSG_NOSIGNAL);
+}
+
+/* A process that gave up its rights may not open its threads' counters; we still may. */
+static int open_counter_for(struct tally_session *session, const struct tally_hello *hello,
+                            pid_t pid, int group)
+{
+    if (hello->index >= session->control->counter_count)
+        return -EINVAL;
+    const struct tally_counter *counter = &session->control->counters[hello->index];
+    struct perf_event_attr attr;
+    tally_counter_attr(counter, hello->index, counter->period, &attr);
+    /* The thread's number is the asker's own; in another PID namespace it names a stranger. */
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/task/%" PRIu32, (int)pid, hello->tid);
+    if (access(path, F_OK) < 0)
+        return -ESRCH;
+    int fd = (int)syscall(SYS_perf_event_open, &attr, (pid_t)hello->tid, -1,
+                          hello->group ? group : -1, PERF_FLAG_FD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int receive(int peer, struct tally_hello *hello, int *passed)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } ancillary;
+    struct iovec bytes = {hello, sizeof(*hello)};
+    struct msghdr message = {.msg_iov = &bytes,
+                             .msg_iovlen = 1,
+                             .msg_control = ancillary.room,
+                             .msg_controllen = sizeof(ancillary.room)};
+    *passed = -1;
+    if (recvmsg(peer, &message, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(*hello))
+        return -1;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_type == SCM_RIGHTS)
+        memcpy(passed, CMSG_DATA(header), sizeof(*passed));
+    return 0;
+}
+
+static void answer(struct tally_session *session, int peer, pid_t pid,
+                   const struct tally_hello *hello, int passed)
+{
+    struct tally_welcome welcome = {.pid = (uint32_t)pid, .is_root = pid == session->root};
+    int fds[2] = {session->control_fd, -1}, count = 0;
+    int *own = &fds[1];
+    if (hello->kind == TALLY_HELLO_FOREIGN) {
+        session->hellos++;
+        session->has_foreign |= !welcome.is_root;
+    } else if (hello->kind == TALLY_HELLO_IMAGE) {
+        session->hellos++;
+        fds[1] = make_image(session, pid, &welcome);
+        count = 2;
+    } else if (hello->kind == TALLY_HELLO_COUNTER) {
+        own = &fds[0];
+        fds[0] = open_counter_for(session, hello, pid, passed);
+        count = 1;
+    }
+    if (count && *own < 0) {
+        welcome.status = -*own;
+        count = 0;
+    }
+    reply(peer, &welcome, fds, count);
+    if (count)
+        close(*own);
+}
+
+static void serve_one(struct tally_session *session, int peer)
+{
+    struct ucred peer_is = {0};
+    socklen_t size = sizeof(peer_is);
+    struct timeval patience = {.tv_sec = 1};
+    struct tally_hello hello;
+    int passed = -1;
+    setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &peer_is, &size) == 0 &&
+        receive(peer, &hello, &passed) == 0 &&
+        memcmp(hello.token, session->token, TALLY_TOKEN_SIZE) == 0)
+        answer(session, peer, peer_is.pid, &hello, passed);
+    if (passed >= 0)
+        close(passed);
+    close(peer);
+}
+
+void tally_session_serve(struct tally_session *session)
+{
+    int peer;
+    while ((peer = accept4(session->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+        serve_one(session, peer);
+}
+
+int tally_session_series(struct tally_session *session, double time_s, const char *event,
+                         const char *unit, const char *source, const uint64_t *value)
+{
+    if (!session->series) {
+        int fd = openat(session->directory, "series.csv", O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        session->series = fd >= 0 ? fdopen(fd, "w") : NULL;
+        if (!session->series)
+            return tally_error("cannot write the interval series: %s.", strerror(errno));
+        fputs("time_s,event,unit,source,value\n", session->series);
+    }
+    fprintf(session->series, "%.6f,%s,%s,%s,", time_s, event, unit, source);
+    if (value)
+        fprintf(session->series, "%" PRIu64, *value);
+    fputc('\n', session->series);
+    if (fflush(session->series) != 0)
+        return tally_error("cannot write the interval series: %s.", strerror(errno));
+    return 0;
+}
+
+const char *tally_session_refusal(const struct tally_session *session)
+{
+    if (!session->control->refused)
+        return NULL;
+    for (size_t i = 0; i < session->image_count; i++)
+        if (session->images[i].header->is_root && session->images[i].header->refusal[0])
+            return session->images[i].header->refusal;
+    return "this interpreter is not supported";
+}
+
+struct tally_session_news tally_session_news(const struct tally_session *session)
+{
+    /* The root's own exec happened before there was an agent. */
+    bool silent_exec = session->control->execs + 1 > session->hellos;
+    return (struct tally_session_news){
+        .has_foreign = session->has_foreign || silent_exec,
+        .stopped = session->control->stopped,
+        .images = (uint32_t)session->image_count,
+    };
+}
+
+int tally_session_describe(struct tally_session *session, const json_t *description)
+{
+    int fd = openat(session->directory, "session.json.new",
+                    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return tally_error("cannot write to the recording: %s.", strerror(errno));
+    int failed = json_dumpfd(description, fd, JSON_INDENT(1) | JSON_SORT_KEYS) < 0;
+    int error = errno;
+    failed |= close(fd) < 0;
+    if (!failed)
+        failed = renameat(session->directory, "session.json.new", session->directory,
+                          "session.json") < 0;
+    if (!failed)
+        return 0;
+    unlinkat(session->directory, "session.json.new", 0);
+    return tally_error("cannot write to the recording: %s.", strerror(error ? error : ENOSPC));
+}
+
+/* Processes that outlive the run stop writing; a handler that has begun gets the time to end. */
+static void close_images(struct tally_session *session)
+{
+    const struct timespec moment = {.tv_nsec = 2000000};
+    session->control->closed = 1;
+    for (size_t i = 0; i < session->image_count; i++) {
+        const struct image *image = &session->images[i];
+        if (image->header->state == TALLY_IMAGE_SAMPLING && kill(image->pid, 0) == 0) {
+            nanosleep(&moment, NULL);
+            return;
+        }
+    }
+}
+
+int tally_session_end(struct tally_session *session)
+{
+    close_images(session);
+    FILE *series = session->series;
+    session->series = NULL;
+    if (series && fclose(series) != 0)
+        return tally_error("cannot write the interval series: %s.", strerror(errno));
+    return 0;
+}
+
+int tally_session_directory(const struct tally_session *session)
+{
+    return session->directory;
+}
+
+int tally_session_seal(struct tally_session *session)
+{
+    return tally_seal_write(session->directory);
+}
+
+void tally_session_release(struct tally_session *session)
+{
+    if (!session)
+        return;
+    for (size_t i = 0; i < session->image_count; i++)
+        munmap(session->images[i].header, TALLY_HEADER_SIZE);
+    free(session->images);
+    if (session->series)
+        fclose(session->series);
+    if (session->control)
+        munmap(session->control, TALLY_CONTROL_SIZE);
+    int fds[] = {session->directory, session->control_fd, session->listener};
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    for (char **entry = session->environment; entry && *entry; entry++)
+        free(*entry);
+    free(session->environment);
+    if (session->temporary && !session->is_committed)
+        remove_folder(session->temporary);
+    free(session->temporary);
+    free(session->path);
+    free(session);
+}

@@ -1,0 +1,80 @@
+/*
+ * Making a recording: the recorder's side of a run.
+ *
+ * prepare -> (start the workload held, attach totals) -> commit or release
+ *         -> serve until the workload ends -> end -> describe -> seal -> release
+ *
+ * Everything is written to a folder beside the wanted one, which takes its place only when the
+ * program has really started: a start that fails leaves nothing and touches nothing.
+ */
+#ifndef TALLY_RECORDING_SESSION_H
+#define TALLY_RECORDING_SESSION_H
+
+#include "agent/protocol.h"
+#include "events/event.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct tally_session_options {
+    const char *path;  /* of the recording; an older one there is kept as PATH.old */
+    uint64_t max_size; /* bytes; 0: no bound */
+    bool is_native;    /* do not look for interpreters */
+    bool is_clock;     /* no perf events in the workload */
+};
+
+struct tally_session;
+
+/*
+ * Makes the folder, the control page and the socket. `events` is only read during the call. On
+ * success *out is the caller's, to be ended with tally_session_release().
+ */
+int tally_session_prepare(struct tally_session **out, const struct tally_session_options *options,
+                          const struct tally_event_list *events);
+
+/* The environment for the workload, ours plus what the agent needs; borrowed. */
+char *const *tally_session_environment(struct tally_session *session);
+
+/* Moves the recording to its place. */
+int tally_session_commit(struct tally_session *session, pid_t root);
+
+/* Takes the recording away again and gives an older one its name back: the program was refused. */
+void tally_session_discard(struct tally_session *session);
+
+/* A descriptor that polls readable when an agent wants something; then call serve. */
+int tally_session_descriptor(const struct tally_session *session);
+void tally_session_serve(struct tally_session *session);
+
+/* One row of the interval series: event `index` had `value` at `time_s` seconds. */
+int tally_session_series(struct tally_session *session, double time_s, const char *event,
+                         const char *unit, const char *source, const uint64_t *value);
+
+/* The sentence why the program that was asked for cannot be sampled; NULL if it can. Borrowed. */
+const char *tally_session_refusal(const struct tally_session *session);
+
+/* How the run went, as the agents told. */
+struct tally_session_news {
+    bool has_foreign; /* programs without the agent ran */
+    uint32_t stopped; /* 0, 1: --max-size was reached, else the errno that ended writing */
+    uint32_t images;
+};
+struct tally_session_news tally_session_news(const struct tally_session *session);
+
+/* Writes session.json; once before the program starts, in case the recorder is killed. */
+int tally_session_describe(struct tally_session *session, const json_t *description);
+
+/* Ends the samples: processes that outlive the run write no more. */
+int tally_session_end(struct tally_session *session);
+
+/* The recording's folder, for files that are made from it before it is sealed. */
+int tally_session_directory(const struct tally_session *session);
+
+/* Checksums all files. Nothing is written to the recording after this. */
+int tally_session_seal(struct tally_session *session);
+
+/* Frees; a session that was not committed leaves nothing on disk. */
+void tally_session_release(struct tally_session *session);
+
+#endif

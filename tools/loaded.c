@@ -1,0 +1,76 @@
+#include "loaded.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/launch.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct progress {
+    double next; /* share done at which to look at the clock again */
+    struct timespec start;
+    bool is_shown;
+};
+
+/* Nothing for what is done within a second. */
+static void show_progress(double done, void *context)
+{
+    struct progress *progress = context;
+    struct timespec now;
+    if (done < progress->next)
+        return;
+    progress->next = done + 0.01;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec - progress->start.tv_sec < 1 && !progress->is_shown)
+        return;
+    progress->is_shown = true;
+    fprintf(stderr, "\rreading the recording: %3.0f %%", 100 * done);
+}
+
+int loaded_open(struct loaded *loaded, const char *command, const char *path, bool addresses)
+{
+    struct progress progress = {.next = 0.01};
+    *loaded = (struct loaded){0};
+    int result = tally_recording_open(&loaded->recording, path);
+    if (result < 0)
+        return result;
+    clock_gettime(CLOCK_MONOTONIC, &progress.start);
+    loaded->profile = tally_profile_new(loaded->recording, addresses,
+                                        isatty(STDERR_FILENO) ? show_progress : NULL, &progress);
+    if (progress.is_shown)
+        fputs("\r                               \r", stderr);
+    for (size_t i = 0; i < loaded->recording->note_count; i++)
+        fprintf(stderr, "tallystack %s: %s\n", command, loaded->recording->notes[i]);
+    return 0;
+}
+
+void loaded_close(struct loaded *loaded)
+{
+    tally_profile_free(loaded->profile);
+    tally_recording_close(loaded->recording);
+}
+
+int loaded_event(const struct loaded *loaded, const char *name)
+{
+    const struct tally_run *run = &loaded->recording->run;
+    struct tally_buffer names = {0};
+    if (!name)
+        return 0;
+    for (int i = 0; i < run->event_count; i++) {
+        if (!strcmp(run->events[i].event.name, name))
+            return i;
+        tally_buffer_printf(&names, "%s%s", i ? ", " : "", run->events[i].event.name);
+    }
+    int result = tally_error_code(TALLY_NOT_FOUND, "the recording has no event \"%s\"; it has %s.",
+                                  name, names.data);
+    tally_buffer_release(&names);
+    return result;
+}
+
+int loaded_status(const struct loaded *loaded)
+{
+    return loaded->recording->is_damaged ? TALLY_EXIT_FAILED : 0;
+}

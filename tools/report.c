@@ -1,0 +1,126 @@
+/* tallystack report: tables and the call tree of a recording. */
+#include "command.h"
+#include "loaded.h"
+
+#include "base/error.h"
+#include "base/launch.h"
+#include "base/parse.h"
+#include "output/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPTION_BY = 256, OPTION_TREE, OPTION_SORT, OPTION_LIMIT, OPTION_CSV, DEFAULT_LIMIT = 25 };
+
+struct report {
+    const char *input, *sort;
+    int by;
+    uint64_t limit;
+    bool is_tree, is_csv, has_limit;
+};
+
+static const struct argp_option options[] = {
+    {"input", 'i', "REC", 0, "The recording (tallystack.rec)", 0},
+    {"by", OPTION_BY, "WHAT", 0,
+     "One row per function (the default), line, module, thread, process or native symbol", 0},
+    {"tree", OPTION_TREE, NULL, 0, "The call tree, with self and inclusive counts", 0},
+    {"sort", OPTION_SORT, "EVENT", 0, "Sort by this event (the first one)", 0},
+    {"limit", OPTION_LIMIT, "N", 0, "Show N rows at most (25); 0 shows all", 0},
+    {"csv", OPTION_CSV, NULL, 0, "Print CSV with a header row", 0},
+    {0},
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct report *report = state->input;
+    switch (key) {
+    case 'i':
+        report->input = arg;
+        break;
+    case OPTION_BY:
+        for (report->by = 0; report->by < TALLY_VIEW_KINDS; report->by++)
+            if (!strcmp(tally_view_names[report->by], arg))
+                return 0;
+        argp_failure(state, TALLY_EXIT_FAILED, 0,
+                     "there is no view by \"%s\"; there are function, line, module, thread, "
+                     "process and native.",
+                     arg);
+        break;
+    case OPTION_TREE:
+        report->is_tree = true;
+        break;
+    case OPTION_SORT:
+        report->sort = arg;
+        break;
+    case OPTION_LIMIT:
+        report->has_limit = true;
+        if (tally_parse_count(arg, "the limit", &report->limit) < 0)
+            argp_failure(state, TALLY_EXIT_FAILED, 0, "%s", tally_error_text());
+        break;
+    case OPTION_CSV:
+        report->is_csv = true;
+        break;
+    case ARGP_KEY_ARG:
+        argp_failure(state, TALLY_EXIT_FAILED, 0,
+                     "\"%s\" is not expected here; a recording is named with -i.", arg);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static const struct argp report_argp = {
+    .options = options,
+    .parser = parse_option,
+    .doc = "Show what a recording counted, and where.\vEvery number comes with its 95 % interval, "
+           "or is exact. The columns of --csv are described in the manual page.",
+};
+
+static void print_view(const struct loaded *loaded, const struct report *report, int sort)
+{
+    struct tally_symbols *symbols = NULL;
+    struct tally_view view;
+    if (report->by == TALLY_VIEW_NATIVE)
+        symbols = tally_symbols_new(loaded->profile);
+    tally_view_make(&view, (enum tally_view_kind)report->by, loaded->profile, symbols, sort);
+    if (report->is_csv)
+        tally_report_csv(stdout, &view, report->has_limit ? report->limit : 0);
+    else
+        tally_report_text(stdout, &view, report->limit, sort);
+    tally_view_release(&view);
+    tally_symbols_free(symbols);
+}
+
+static void print_tree(const struct loaded *loaded, const struct report *report, int sort)
+{
+    struct tally_tree tree;
+    tally_tree_make(&tree, loaded->profile, sort);
+    if (report->is_csv)
+        tally_tree_csv(stdout, &tree);
+    else
+        tally_tree_text(stdout, &tree, report->has_limit ? report->limit : 200, sort);
+    tally_tree_release(&tree);
+}
+
+int cmd_report(int argc, char **argv)
+{
+    struct report report = {.input = "tallystack.rec", .limit = DEFAULT_LIMIT};
+    struct loaded loaded;
+    command_parse(&report_argp, argc, argv, NULL, &report);
+    if (loaded_open(&loaded, "report", report.input, report.by == TALLY_VIEW_NATIVE) < 0)
+        return command_failed("report");
+    int status = loaded_status(&loaded), sort = loaded_event(&loaded, report.sort);
+    if (sort < 0) {
+        status = command_failed("report");
+    } else {
+        if (!report.is_csv)
+            tally_report_heading(stdout, loaded.recording, loaded.profile);
+        if (report.is_tree)
+            print_tree(&loaded, &report, sort);
+        else
+            print_view(&loaded, &report, sort);
+    }
+    loaded_close(&loaded);
+    return command_finish("report", status);
+}
