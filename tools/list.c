@@ -139,7 +139,7 @@ static void print_for_people(const struct table *from)
     int rows = from->count / COLUMNS, note_count = 0;
     char **notes = tally_alloc_zeroed((size_t)rows, sizeof(*notes));
     for (int i = 0; i < rows; i++) {
-        char **row = &from->cells[i * COLUMNS];
+        char **row = &from->cells[(size_t)i * COLUMNS];
         table_cell(&table, "%s", row[NAME]);
         table_cell(&table, "%s", row[SOURCE]);
         table_cell(&table, "%s", row[UNIT]);

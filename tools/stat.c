@@ -303,7 +303,7 @@ static struct stat_row interval_row(struct counted *counted, const struct tally_
 
 static int print_interval(struct stat *stat, double begun, double *last)
 {
-    struct tally_count counts[TALLY_MAX_EVENTS];
+    struct tally_count counts[TALLY_MAX_EVENTS] = {0};
     struct stat_row rows[TALLY_MAX_EVENTS];
     if (read_sources(stat, counts) < 0)
         return TALLY_ERROR;
@@ -358,7 +358,7 @@ static double time_ns(struct timeval time)
 static int wait_for_totals(struct stat *stat, struct tally_launch *launch, double begun,
                            int *exit_status, struct rusage *usage)
 {
-    struct tally_count counts[TALLY_MAX_EVENTS];
+    struct tally_count counts[TALLY_MAX_EVENTS] = {0};
     if (tally_launch_wait(launch, true, exit_status, usage) < 0)
         return TALLY_ERROR;
     double ended = now_ns();

@@ -13,11 +13,11 @@ struct stat_row {
     const char *event; /* borrowed, as are unit, source and why */
     const char *unit;  /* "count", "ns", "J" */
     const char *source;
-    int runs; /* how many runs `value` is the mean of; 0 when missing */
-    double value;
-    double deviation; /* standard deviation over the runs; printed from two runs on */
-    double running;   /* 0..1 */
     const char *why;  /* why it is missing; NULL when not */
+    double value;     /* the mean over the runs */
+    double deviation; /* their standard deviation; printed from two runs on */
+    double running;   /* 0..1 */
+    int runs;         /* how many there were; 0 when it is missing */
     bool unproven;    /* its 0 may mean that nothing was counted */
     char metric[64];  /* set by stat_table_metrics() */
 };

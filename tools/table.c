@@ -61,6 +61,8 @@ void table_print(const struct table *table, FILE *out, bool csv)
     int columns = 0, widths[MAX_COLUMNS];
     for (; table->columns[columns] && columns < MAX_COLUMNS; columns++)
         widths[columns] = (int)strlen(table->columns[columns]);
+    if (columns == 0)
+        return;
     for (int i = 0; i < table->count; i++)
         if (widths[i % columns] < (int)strlen(table->cells[i]))
             widths[i % columns] = (int)strlen(table->cells[i]);

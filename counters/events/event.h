@@ -52,7 +52,7 @@ struct tally_event {
     bool read_only;     /* a last :0: never sampled, read along with the first event */
     uint64_t period;    /* events per sample; 0 when sampled by frequency */
     uint64_t frequency; /* samples per second; 0 when sampled by period */
-    int term_count; /* 0: a preset that this processor does not have; its probe says no */
+    int term_count;     /* 0: a preset that this processor does not have; its probe says no */
     struct tally_term terms[TALLY_MAX_TERMS];
 };
 

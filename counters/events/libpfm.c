@@ -107,7 +107,7 @@ bool tally_pfm_is_foreign(const char *encoding, const char **description)
         return false;
     size_t size = (size_t)(end - encoding);
     for (int pmu = PFM_PMU_NONE; pmu < PFM_PMU_MAX; pmu++) {
-        if (!pmu_info(pmu, &info) || strncmp(info.name, encoding, size) || info.name[size])
+        if (!pmu_info(pmu, &info) || strncmp(info.name, encoding, size) != 0 || info.name[size])
             continue;
         *description = info.desc;
         return !info.is_present;

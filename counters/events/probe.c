@@ -119,7 +119,7 @@ static int measure(const struct tally_event *event, const int *fds, double *sum)
 
 static enum tally_availability probe(struct tally_event *event, int *code, bool *degraded)
 {
-    int fds[TALLY_MAX_TERMS];
+    int fds[TALLY_MAX_TERMS] = {0};
     double sum = 0;
     *code = tally_perf_check(event);
     if (*code < 0)

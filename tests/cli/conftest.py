@@ -1,4 +1,4 @@
-"""What the command-line tests share: the command under test and machines that refuse."""
+"""Machines that refuse, for the tests of the command line."""
 
 import os
 import pathlib
@@ -7,24 +7,15 @@ import subprocess
 
 import pytest
 
-TESTS = pathlib.Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="session")
-def tallystack():
-    """The path of the command, from the environment variable TALLYSTACK."""
-    path = os.environ.get("TALLYSTACK")
-    if not path:
-        pytest.fail("set TALLYSTACK to the path of the command under test")
-    return os.path.abspath(path)
+FAULT = pathlib.Path(__file__).resolve().parent.parent / "fault"
 
 
 @pytest.fixture(scope="session")
 def deny_perf(tmp_path_factory):
     """A program that runs another one to which the kernel refuses perf_event_open."""
     program = tmp_path_factory.mktemp("deny") / "deny_perf"
-    source = TESTS / "fault" / "deny_perf.c"
-    subprocess.run(["cc", "-D_GNU_SOURCE", "-Wall", "-Werror", "-o", program, source], check=True)
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-Wall", "-Werror", "-o", program,
+                    FAULT / "deny_perf.c"], check=True)
     program.parent.chmod(0o755)
     return str(program)
 

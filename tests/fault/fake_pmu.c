@@ -4,12 +4,10 @@
  */
 #include <dlfcn.h>
 #include <linux/perf_event.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
-enum { ARGUMENTS = 6 };
+long syscall(long number, long a, long b, long c, long d, long e, long f);
 
 static struct perf_event_attr played(const struct perf_event_attr *asked)
 {
@@ -23,23 +21,16 @@ static struct perf_event_attr played(const struct perf_event_attr *asked)
     return attr;
 }
 
-/* libc's takes up to six arguments in registers, whether they were passed or not. */
-long syscall(long number, ...)
+/* libc's takes what it needs of six arguments in registers, so they can as well be all fixed. */
+long syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-    static long (*real)(long, ...);
-    long arguments[ARGUMENTS];
+    static long (*real)(long, long, long, long, long, long, long);
     struct perf_event_attr attr;
-    va_list list;
-    va_start(list, number);
-    for (int i = 0; i < ARGUMENTS; i++)
-        arguments[i] = va_arg(list, long);
-    va_end(list);
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "syscall");
     if (number == SYS_perf_event_open) {
-        attr = played((const struct perf_event_attr *)arguments[0]);
-        arguments[0] = (long)&attr;
+        attr = played((const struct perf_event_attr *)a);
+        a = (long)&attr;
     }
-    return real(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
-                arguments[5]);
+    return real(number, a, b, c, d, e, f);
 }
