@@ -1,0 +1,1 @@
+"""A survey of the Python standard library's own sources, by the interpreter that runs them."""
