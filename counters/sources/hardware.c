@@ -2,6 +2,9 @@
  * The processor's PMU: through PAPI, attached to the workload, where PAPI can count; else through
  * the kernel.
  *
+ * PAPI cannot wait for the exec: its counts have the last steps of the held process before it as
+ * well, in which some 25 page faults were seen.
+ *
  * PAPI pins what it counts without multiplexing, so it counts all the time or not at all. What does
  * not fit beside it goes to the kernel, which takes turns and says for how long.
  */

@@ -20,6 +20,15 @@ def deny_perf(tmp_path_factory):
     return str(program)
 
 
+@pytest.fixture(scope="session")
+def fake_pmu(tmp_path_factory):
+    """An environment in which the processor seems to have a PMU."""
+    library = tmp_path_factory.mktemp("pmu") / "fake_pmu.so"
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library,
+                    FAULT / "fake_pmu.c", "-ldl"], check=True)
+    return dict(os.environ, LD_PRELOAD=str(library), ASAN_OPTIONS="verify_asan_link_order=0")
+
+
 @pytest.fixture
 def as_nobody():
     """Words to put before a command so that it runs as the user nobody."""

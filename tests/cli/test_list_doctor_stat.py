@@ -215,6 +215,32 @@ def test_no_pmu_is_a_sentence(tallystack, has_pmu):
     one_sentence(done.stderr)
 
 
+def test_hardware_events_with_a_pmu(tallystack, has_perf, fake_pmu):
+    done = run(tallystack, "stat", "--csv", "-e", "cycles,instructions:u,PAPI_TOT_INS", PYTHON,
+               "-c", TOUCH, env=fake_pmu)
+    assert done.returncode == 0, done.stderr
+    found = table(done.stderr)
+    for event in ("cycles", "instructions:u", "PAPI_TOT_INS"):
+        assert found[event]["source"] == "hardware" and found[event]["running"] == "1"
+        assert int(found[event]["value"]) >= 4000
+    assert "cycles" in table(run(tallystack, "stat", "--csv", "true", env=fake_pmu).stderr)
+
+
+def test_a_pmu_that_stays_0_is_not_available(tallystack, has_perf, fake_pmu):
+    dead = dict(fake_pmu, FAKE_PMU="dead")
+    found = {row["name"]: row for row in
+             rows(run(tallystack, "list", "--csv", "branch*", env=dead).stdout)}
+    assert found["branches"]["available"] == "no" and "stays 0" in found["branches"]["reason"]
+    assert found["branch-misses"]["available"] == "unproven"
+    done = run(tallystack, "stat", "-e", "cycles", "true", env=dead)
+    assert done.returncode == 125
+    one_sentence(done.stderr)
+    done = run(tallystack, "stat", "--csv", "-e", "branch-misses", "true", env=dead)
+    row = table(done.stderr)["branch-misses"]
+    assert row["value"] == "0" and row["metric"] == "unproven"
+    assert "instructions" not in table(run(tallystack, "stat", "--csv", "true", env=dead).stderr)
+
+
 # where the kernel says no
 
 
