@@ -268,10 +268,7 @@ static void keep_remainder(struct slot *slot)
     if (!counters_read(slot, counts))
         return;
     for (uint32_t i = 0; i < agent.control->counter_count; i++) {
-        const struct tally_counter *counter = &agent.control->counters[i];
-        if (counter->weight == TALLY_WEIGHT_PERIOD)
-            slot->carry[i] = (slot->carry[i] + counts[i]) % counter->period;
-        else if (counts[i] > slot->read[i])
+        if (agent.control->counters[i].weight != TALLY_WEIGHT_PERIOD && counts[i] > slot->read[i])
             slot->carry[i] += counts[i] - slot->read[i];
     }
 }

@@ -100,8 +100,7 @@ struct slot {
     bool has_timer;
     timer_t timer;
     bool shortened; /* the first period was set to what the last thread of the slot left over */
-    uint64_t read[TALLY_MAX_COUNTERS];   /* at the last sample that took the difference */
-    uint64_t seen[TALLY_MAX_COUNTERS];   /* weights written for this thread */
+    uint64_t read[TALLY_MAX_COUNTERS];   /* how much of the count samples have taken */
     uint64_t carry[TALLY_MAX_COUNTERS];  /* counted by earlier threads of the slot, not sampled */
     uint64_t nested[TALLY_MAX_COUNTERS]; /* overflows while the handler was running */
     uint64_t handler_ns, handler_calls;

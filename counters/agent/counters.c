@@ -95,7 +95,7 @@ bool counters_start(struct slot *slot)
     for (uint32_t i = 0; i < TALLY_MAX_COUNTERS; i++) {
         slot->fds[i] = -1;
         slot->pages[i] = NULL;
-        slot->read[i] = slot->seen[i] = slot->nested[i] = 0;
+        slot->read[i] = slot->nested[i] = 0;
     }
     if (agent.control->is_clock)
         return start_timer(slot);

@@ -43,8 +43,8 @@ struct tally_welcome {
 
 /* How the weight of a sample is found. */
 enum tally_weight {
-    TALLY_WEIGHT_PERIOD, /* each sample stands for `period` */
-    TALLY_WEIGHT_DELTA,  /* for what was counted since the last one: clocks and frequencies */
+    TALLY_WEIGHT_DELTA,  /* what was counted since the last one */
+    TALLY_WEIGHT_PERIOD, /* `period`: clocks of user or kernel time, whose counts are of both */
     TALLY_WEIGHT_NONE,   /* read-only */
 };
 

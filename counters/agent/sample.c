@@ -7,7 +7,10 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { TRAP_PERF_CODE = 6 };
+enum {
+    TRAP_PERF_CODE = 6,
+    LATE_FLAG = 1, /* TRAP_PERF_FLAG_ASYNC: the signal was blocked when it was due */
+};
 
 /* siginfo_t of a SIGTRAP by perf, which C libraries do not all declare yet. */
 struct perf_info {
@@ -71,15 +74,12 @@ static void lose(uint32_t counter, uint64_t weight)
     atomic_fetch_add((_Atomic uint64_t *)&agent.image->lost[counter], weight);
 }
 
-static uint32_t read_only_count(void)
+static bool is_clock(uint32_t counter)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < agent.control->counter_count; i++)
-        count += agent.control->counters[i].weight == TALLY_WEIGHT_NONE;
-    return count;
+    return agent.control->counters[counter].clock_kind == TALLY_CLOCK_CPU;
 }
 
-/* `extra` holds what read-only counters counted; NULL: nothing is read along. */
+/* `extra` holds what read-only counters counted. */
 static void write_sample(struct slot *slot, uint32_t counter, uint64_t pc, uint32_t node,
                          uint64_t weight, const uint64_t *extra, uint32_t extra_count)
 {
@@ -107,54 +107,94 @@ static void write_sample(struct slot *slot, uint32_t counter, uint64_t pc, uint3
     stream_commit(slot, size);
 }
 
+/* What the counter counted since its last sample, but for what our own handler made it count. */
+static uint64_t difference(const struct slot *slot, uint32_t counter, const uint64_t *now)
+{
+    uint64_t own = slot->nested[counter] * agent.control->counters[counter].period;
+    uint64_t known = slot->read[counter] + (is_clock(counter) ? 0 : own);
+    return now[counter] > known ? now[counter] - known : 0;
+}
+
 static uint64_t take_difference(struct slot *slot, uint32_t counter, const uint64_t *now)
 {
-    uint64_t difference = now[counter] - slot->read[counter] + slot->carry[counter];
-    slot->read[counter] = now[counter];
+    uint64_t amount = difference(slot, counter, now) + slot->carry[counter];
+    slot->read[counter] += amount - slot->carry[counter];
     slot->carry[counter] = 0;
-    return difference;
+    return amount;
 }
 
-static void sample(struct slot *slot, uint32_t counter, uint64_t address, uint64_t pc, uint64_t sp)
+/* One sample of `counter`, with what was read along if it is the sample clock. */
+static void record(struct slot *slot, uint32_t counter, uint64_t pc, uint32_t node, uint64_t weight,
+                   const uint64_t *now)
 {
-    const struct tally_counter *counters = agent.control->counters;
-    uint64_t now[TALLY_MAX_COUNTERS], extra[TALLY_MAX_COUNTERS];
-    uint32_t extra_count = counter == 0 ? read_only_count() : 0;
-    bool by_difference = counters[counter].weight == TALLY_WEIGHT_DELTA;
-    uint64_t weight = counters[counter].period;
-    bool is_read = (by_difference || extra_count) && counters_read(slot, now);
-
-    if (by_difference && is_read)
-        weight = take_difference(slot, counter, now);
-    for (uint32_t i = 0, at = 0; at < extra_count; i++)
-        if (counters[i].weight == TALLY_WEIGHT_NONE)
-            extra[at++] = is_read ? take_difference(slot, i, now) : 0;
-
-    uint32_t node = node_now(slot, address, sp);
-    slot->seen[counter] += weight;
-    stream_object_of(slot, pc);
-    write_sample(slot, counter, pc, node, weight, extra, extra_count);
+    uint64_t extra[TALLY_MAX_COUNTERS];
+    uint32_t count = 0;
+    for (uint32_t i = 1; counter == 0 && i < agent.control->counter_count; i++)
+        if (agent.control->counters[i].weight == TALLY_WEIGHT_NONE)
+            extra[count++] = now ? take_difference(slot, i, now) : 0;
+    write_sample(slot, counter, pc, node, weight, extra, count);
 }
 
-/* Overflows that our own handler caused or that came while it ran. */
-static void write_nested(struct slot *slot)
+/*
+ * Counters that overflow before the thread is back in its own code would each send it a SIGTRAP,
+ * and the kernel keeps only one. The group's counts tell which others overflowed, and it was here.
+ */
+static void record_coincident(struct slot *slot, uint32_t counter, const uint64_t *now, uint64_t pc,
+                              uint32_t node)
 {
     for (uint32_t i = 0; i < agent.control->counter_count; i++) {
-        uint64_t count = slot->nested[i];
-        if (!count)
-            continue;
-        slot->nested[i] = 0;
-        if (agent.control->counters[i].weight != TALLY_WEIGHT_PERIOD)
-            continue; /* its time is in the next difference */
-        uint64_t weight = count * agent.control->counters[i].period;
-        slot->seen[i] += weight;
-        uint64_t none[TALLY_MAX_COUNTERS] = {0};
-        write_sample(slot, i, 0, TALLY_NODE_TALLYSTACK, weight, none,
-                     i == 0 ? read_only_count() : 0);
+        const struct tally_counter *other = &agent.control->counters[i];
+        if (i != counter && other->weight == TALLY_WEIGHT_DELTA && other->period &&
+            difference(slot, i, now) + slot->carry[i] >= other->period)
+            record(slot, i, pc, node, take_difference(slot, i, now), now);
     }
 }
 
-static void on_overflow(uint32_t counter, uint64_t address, const void *context)
+/*
+ * The weight of a sample is all that was counted since the last: several overflows within one
+ * system call come as one signal. Not so when SIGTRAP was blocked (`late`): counts from then may
+ * belong anywhere, and all but one period of them are given up.
+ */
+static uint64_t weigh(struct slot *slot, uint32_t counter, const uint64_t *now, bool late)
+{
+    const struct tally_counter *how = &agent.control->counters[counter];
+    if (how->weight == TALLY_WEIGHT_PERIOD || !now)
+        return how->period;
+    uint64_t weight = take_difference(slot, counter, now);
+    if (late && !is_clock(counter) && how->period && weight > how->period)
+        weight = how->period;
+    return weight;
+}
+
+static void sample(struct slot *slot, uint32_t counter, uint64_t address, uint64_t pc, uint64_t sp,
+                   bool late)
+{
+    uint64_t counts[TALLY_MAX_COUNTERS];
+    const uint64_t *now = counters_read(slot, counts) ? counts : NULL;
+    uint64_t weight = weigh(slot, counter, now, late);
+    if (!weight)
+        return; /* already in the sample of another counter */
+    uint32_t node = node_now(slot, address, sp);
+    stream_object_of(slot, pc);
+    record(slot, counter, pc, node, weight, now);
+    if (now && !late)
+        record_coincident(slot, counter, now, pc, node);
+}
+
+/* Overflows that our own handler caused or that came while it ran; time is in the next sample. */
+static void write_nested(struct slot *slot)
+{
+    for (uint32_t i = 0; i < agent.control->counter_count; i++) {
+        uint64_t weight = slot->nested[i] * agent.control->counters[i].period;
+        slot->nested[i] = 0;
+        if (!weight || is_clock(i))
+            continue;
+        slot->read[i] += weight;
+        record(slot, i, 0, TALLY_NODE_TALLYSTACK, weight, NULL);
+    }
+}
+
+static void on_overflow(uint32_t counter, uint64_t address, bool late, const void *context)
 {
     struct slot *slot = agent_slot;
     if (!slot || counter >= agent.control->counter_count || agent.control->closed)
@@ -169,7 +209,7 @@ static void on_overflow(uint32_t counter, uint64_t address, const void *context)
     context_registers(context, &pc, &sp);
     if (slot->shortened)
         counters_lengthen(slot);
-    sample(slot, counter, address, pc, sp);
+    sample(slot, counter, address, pc, sp, late);
     write_nested(slot);
     slot->handler_calls++;
     slot->handler_ns += agent_now() - start;
@@ -197,9 +237,9 @@ static void on_trap(int signal, siginfo_t *info, void *context)
     if (info->si_code == TRAP_PERF_CODE) {
         struct perf_info perf;
         memcpy(&perf, info, sizeof(perf));
-        on_overflow((uint32_t)perf.data, perf.address, context);
+        on_overflow((uint32_t)perf.data, perf.address, perf.flags & LATE_FLAG, context);
     } else if (info->si_code == SI_TIMER && info->si_value.sival_ptr == &agent) {
-        on_overflow(0, 0, context);
+        on_overflow(0, 0, false, context);
     } else {
         pass_on(signal, info, context);
     }

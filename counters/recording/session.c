@@ -124,7 +124,7 @@ static void set_counter(struct tally_counter *counter, const struct tally_event 
         .exclude_hv = term->exclude_hv,
         .precise = term->precise,
         .clock_kind = clock_kind_of(term),
-        .weight = TALLY_WEIGHT_PERIOD,
+        .weight = TALLY_WEIGHT_DELTA,
         .period = event->period,
     };
     if (event->read_only) {
@@ -133,11 +133,11 @@ static void set_counter(struct tally_counter *counter, const struct tally_event 
     } else if (event->is_clock) {
         /* The kernel counts all of a clock's time; only its samples know user from kernel. */
         bool is_whole = !term->exclude_user && !term->exclude_kernel;
-        counter->weight = is_whole ? TALLY_WEIGHT_DELTA : TALLY_WEIGHT_PERIOD;
+        if (!is_whole)
+            counter->weight = TALLY_WEIGHT_PERIOD;
         if (!counter->period)
             counter->period = UINT64_C(1000000000) / event->frequency;
     } else if (!event->period) {
-        counter->weight = TALLY_WEIGHT_DELTA;
         counter->frequency = event->frequency;
     }
 }
