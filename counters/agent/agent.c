@@ -218,16 +218,14 @@ static void describe_image(void)
     memcpy(agent.image->script, arguments, sizeof(arguments));
 }
 
+/* Python's frames lie below the caller's; the first thread's stack is known to the dynamic linker.
+ */
 static uint64_t stack_top(void)
 {
-    pthread_attr_t attributes;
-    void *low;
-    size_t size;
-    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
-        return 0;
-    pthread_attr_getstack(&attributes, &low, &size);
-    pthread_attr_destroy(&attributes);
-    return (uint64_t)(uintptr_t)low + size;
+    extern void *__libc_stack_end;
+    if (agent.pid == syscall(SYS_gettid))
+        return (uint64_t)(uintptr_t)__libc_stack_end;
+    return (uint64_t)(uintptr_t)__builtin_frame_address(0);
 }
 
 void agent_thread_start(void)
@@ -241,16 +239,20 @@ void agent_thread_start(void)
     slot->life++;
     slot->stack_top = stack_top();
     slot->handler_ns = slot->handler_calls = 0;
+    slot->busy = 1; /* what starting costs is ours */
     agent_slot = slot;
     stream_thread(slot);
     if (!counters_start(slot)) {
         agent_slot = NULL;
         slot->tid = 0;
+        slot->busy = 0;
         slot_release(slot);
         return;
     }
     if (has_thread_key)
         pthread_setspecific(thread_key, slot);
+    sample_nested(slot);
+    slot->busy = 0;
 }
 
 /* Final counts, so that what the samples missed is known to be lost. */
@@ -279,6 +281,7 @@ void agent_thread_end(void)
     if (!slot)
         return;
     slot->busy = 1;
+    sample_nested(slot);
     write_counts(slot, slot);
     keep_remainder(slot);
     atomic_fetch_add((_Atomic uint64_t *)&agent.image->handler_ns, slot->handler_ns);

@@ -148,6 +148,8 @@ bool paths_init(void);
 /* sample.c */
 
 void sample_install_handler(void);
+/* Records overflows that came while the slot was busy, as the agent's own doing. */
+void sample_nested(struct slot *slot);
 /* The program's own disposition of SIGTRAP, kept while ours is installed. */
 int sample_program_action(const struct sigaction *action, struct sigaction *old);
 

@@ -6,7 +6,9 @@
  *   _exit, _Exit                    final counts, which exit() writes by our destructor
  *   close, close_range, closefrom,
  *   dup2, dup3                      "close everything" spares our few descriptors
- *   sigaction, signal               SIGTRAP stays ours; the program sees and keeps its own
+ *   sigaction, signal,
+ *   pthread_sigmask, sigprocmask    SIGTRAP stays ours and is never blocked; the program keeps and
+ *                                   sees the action that it wants
  *   dlopen                          an interpreter may have been loaded
  */
 #include "agent/agent.h"
@@ -50,6 +52,8 @@ REAL(dup2)
 REAL(dup3)
 REAL(sigaction)
 REAL(signal)
+REAL(pthread_sigmask)
+REAL(sigprocmask)
 REAL(dlopen)
 
 void interpose_init(void)
@@ -67,6 +71,8 @@ void interpose_init(void)
     dup3_of_libc();
     sigaction_of_libc();
     signal_of_libc();
+    pthread_sigmask_of_libc();
+    sigprocmask_of_libc();
     dlopen_of_libc();
 }
 
@@ -417,6 +423,28 @@ EXPORT __sighandler_t signal(int number, __sighandler_t handler)
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, old;
     sample_program_action(&action, &old);
     return old.sa_handler;
+}
+
+/* Of overflows while SIGTRAP is blocked the kernel keeps one, and where the others were is lost. */
+static const sigset_t *without_trap(int how, const sigset_t *set, sigset_t *room)
+{
+    if (!set || how == SIG_UNBLOCK || !agent.active || !sigismember(set, SIGTRAP))
+        return set;
+    *room = *set;
+    sigdelset(room, SIGTRAP);
+    return room;
+}
+
+EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+    sigset_t room;
+    return pthread_sigmask_of_libc()(how, without_trap(how, set, &room), old);
+}
+
+EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+    sigset_t room;
+    return sigprocmask_of_libc()(how, without_trap(how, set, &room), old);
 }
 
 /* Libraries */

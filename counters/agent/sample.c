@@ -7,10 +7,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum {
-    TRAP_PERF_CODE = 6,
-    LATE_FLAG = 1, /* TRAP_PERF_FLAG_ASYNC: the signal was blocked when it was due */
-};
+enum { TRAP_PERF_CODE = 6 };
 
 /* siginfo_t of a SIGTRAP by perf, which C libraries do not all declare yet. */
 struct perf_info {
@@ -150,51 +147,48 @@ static void record_coincident(struct slot *slot, uint32_t counter, const uint64_
     }
 }
 
-/*
- * The weight of a sample is all that was counted since the last: several overflows within one
- * system call come as one signal. Not so when SIGTRAP was blocked (`late`): counts from then may
- * belong anywhere, and all but one period of them are given up.
+/* All that was counted since the last: several overflows within one system call come as one signal.
  */
-static uint64_t weigh(struct slot *slot, uint32_t counter, const uint64_t *now, bool late)
+static uint64_t weigh(struct slot *slot, uint32_t counter, const uint64_t *now)
 {
     const struct tally_counter *how = &agent.control->counters[counter];
     if (how->weight == TALLY_WEIGHT_PERIOD || !now)
         return how->period;
-    uint64_t weight = take_difference(slot, counter, now);
-    if (late && !is_clock(counter) && how->period && weight > how->period)
-        weight = how->period;
-    return weight;
+    return take_difference(slot, counter, now);
 }
 
-static void sample(struct slot *slot, uint32_t counter, uint64_t address, uint64_t pc, uint64_t sp,
-                   bool late)
+static void sample(struct slot *slot, uint32_t counter, uint64_t address, uint64_t pc, uint64_t sp)
 {
     uint64_t counts[TALLY_MAX_COUNTERS];
     const uint64_t *now = counters_read(slot, counts) ? counts : NULL;
-    uint64_t weight = weigh(slot, counter, now, late);
+    uint64_t weight = weigh(slot, counter, now);
     if (!weight)
         return; /* already in the sample of another counter */
     uint32_t node = node_now(slot, address, sp);
     stream_object_of(slot, pc);
     record(slot, counter, pc, node, weight, now);
-    if (now && !late)
+    if (now)
         record_coincident(slot, counter, now, pc, node);
 }
 
-/* Overflows that our own handler caused or that came while it ran; time is in the next sample. */
-static void write_nested(struct slot *slot)
+void sample_nested(struct slot *slot)
 {
+    uint64_t now[TALLY_MAX_COUNTERS];
     for (uint32_t i = 0; i < agent.control->counter_count; i++) {
         uint64_t weight = slot->nested[i] * agent.control->counters[i].period;
-        slot->nested[i] = 0;
-        if (!weight || is_clock(i))
+        if (!slot->nested[i])
             continue;
-        slot->read[i] += weight;
-        record(slot, i, 0, TALLY_NODE_TALLYSTACK, weight, NULL);
+        if (is_clock(i) && counters_read(slot, now))
+            weight = take_difference(slot, i, now);
+        else
+            slot->read[i] += weight;
+        slot->nested[i] = 0;
+        if (weight)
+            record(slot, i, 0, TALLY_NODE_TALLYSTACK, weight, NULL);
     }
 }
 
-static void on_overflow(uint32_t counter, uint64_t address, bool late, const void *context)
+static void on_overflow(uint32_t counter, uint64_t address, const void *context)
 {
     struct slot *slot = agent_slot;
     if (!slot || counter >= agent.control->counter_count || agent.control->closed)
@@ -209,8 +203,8 @@ static void on_overflow(uint32_t counter, uint64_t address, bool late, const voi
     context_registers(context, &pc, &sp);
     if (slot->shortened)
         counters_lengthen(slot);
-    sample(slot, counter, address, pc, sp, late);
-    write_nested(slot);
+    sample(slot, counter, address, pc, sp);
+    sample_nested(slot);
     slot->handler_calls++;
     slot->handler_ns += agent_now() - start;
     atomic_signal_fence(memory_order_seq_cst);
@@ -237,9 +231,9 @@ static void on_trap(int signal, siginfo_t *info, void *context)
     if (info->si_code == TRAP_PERF_CODE) {
         struct perf_info perf;
         memcpy(&perf, info, sizeof(perf));
-        on_overflow((uint32_t)perf.data, perf.address, perf.flags & LATE_FLAG, context);
+        on_overflow((uint32_t)perf.data, perf.address, context);
     } else if (info->si_code == SI_TIMER && info->si_value.sival_ptr == &agent) {
-        on_overflow(0, 0, false, context);
+        on_overflow(0, 0, context);
     } else {
         pass_on(signal, info, context);
     }

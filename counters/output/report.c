@@ -143,7 +143,7 @@ void tally_report_csv(FILE *out, const struct tally_view *view, size_t limit)
             fprintf(out, "%s%s", separator, columns[c].name);
             separator = ",";
         }
-    fputs("\r\n", out);
+    fputs("\n", out);
     for (size_t i = 0; i < view->row_count && (!limit || i < limit); i++)
         for (size_t e = 0; e < view->profile->event_count; e++) {
             struct field field = {.row = &view->rows[i],
@@ -156,7 +156,7 @@ void tally_report_csv(FILE *out, const struct tally_view *view, size_t limit)
                     columns[c].print(out, &field);
                     separator = ",";
                 }
-            fputs("\r\n", out);
+            fputs("\n", out);
         }
 }
 
@@ -395,8 +395,7 @@ void tally_tree_csv(FILE *out, const struct tally_tree *tree)
 {
     const struct tally_profile *profile = tree->profile;
     size_t events = profile->event_count;
-    fputs("node,parent,module,function,file,line,event,unit,source,self,inclusive,samples\r\n",
-          out);
+    fputs("node,parent,module,function,file,line,event,unit,source,self,inclusive,samples\n", out);
     for (uint32_t node = tree->nodes[0].first_child; node; node = next_in_order(tree, node, true))
         for (size_t e = 0; e < events; e++) {
             const struct tally_function *function = &profile->functions[tree->nodes[node].function];
@@ -415,6 +414,6 @@ void tally_tree_csv(FILE *out, const struct tally_tree *tree)
             tally_csv_number(out, tree->self[node * events + e]);
             fputc(',', out);
             tally_csv_number(out, tree->inclusive[node * events + e]);
-            fprintf(out, ",%" PRIu64 "\r\n", tree->samples[node * events + e]);
+            fprintf(out, ",%" PRIu64 "\n", tree->samples[node * events + e]);
         }
 }

@@ -91,6 +91,7 @@ struct builder {
     int read_only_counters[TALLY_MAX_COUNTERS];
     tally_progress *progress;
     void *progress_context;
+    char *root_file;  /* that is __main__ in the program asked for; NULL: a module is */
     double done, all; /* chunks */
 };
 
@@ -220,8 +221,12 @@ static char *absolute_file(const struct builder *builder, char *file)
     return text.data;
 }
 
-static bool is_main(const struct image_state *state, const char *file, const char *module)
+/* The program's own file is __main__ in its workers too, which import it under another name. */
+static bool is_main(const struct builder *builder, const struct image_state *state,
+                    const char *file, const char *module)
 {
+    if (builder->root_file && !strcmp(builder->root_file, file))
+        return true;
     if (state->main_file)
         return !strcmp(state->main_file, file);
     if (!state->main_module)
@@ -259,7 +264,7 @@ static void take_code(struct builder *builder, struct image_state *state,
     char *file = absolute_file(
         builder, tally_text_clean(text + record->qualname_size, record->filename_size));
     char *module = tally_module_of(file);
-    const char *shown = is_main(state, file, module) ? "__main__" : module;
+    const char *shown = is_main(builder, state, file, module) ? "__main__" : module;
     code->function = add_function(builder, shown, name, file, record->first_line);
     code->first_line = record->first_line;
     code->is_known = true;
@@ -585,6 +590,10 @@ static void read_image(struct builder *builder, uint32_t number, double *seen)
         .image = image, .number = number, .process = add_process(builder, header)};
     const char *directory = builder->recording->run.directory;
     tally_module_of_program(header->script, directory, &state.main_file, &state.main_module);
+    if (header->is_root && header->python && state.main_file && state.main_file[0] == '/') {
+        free(builder->root_file);
+        builder->root_file = tally_strdup(state.main_file);
+    }
     note_python(builder->profile, header->python);
     uint32_t main_thread = add_thread(builder, state.process, header->pid, header->comm);
     for (size_t i = 0; i < image->slot_count; i++)
@@ -698,6 +707,7 @@ struct tally_profile *tally_profile_new(struct tally_recording *recording, bool 
         read_image(&builder, (uint32_t)i, seen);
     account_for_rest(&builder, seen);
     sum_totals(profile);
+    free(builder.root_file);
     free(builder.functions.entries);
     free(builder.paths.entries);
     free(builder.cells.entries);
