@@ -18,6 +18,8 @@ static const struct command {
     {"list", cmd_list, "events: names, availability, meaning"},
     {"record", cmd_record, "run a program and record where its events happen"},
     {"report", cmd_report, "tables and the call tree of a recording"},
+    {"annotate", cmd_annotate, "source lines with their counts"},
+    {"export", cmd_export, "call stacks for flame graphs and speedscope"},
     {"stat", cmd_stat, "totals of a program and all its children"},
     {NULL, NULL, NULL},
 };

@@ -57,9 +57,9 @@ static bool python_is_running(void)
     return agent.python.layout && agent.python.is_initialized();
 }
 
-static uint32_t node_now(struct slot *slot, uint64_t address, uint64_t sp)
+static uint32_t node_now(struct slot *slot, uint64_t address, uint64_t pc, uint64_t sp)
 {
-    if (address && arena_owns(address))
+    if (arena_owns(address) || arena_owns(pc))
         return TALLY_NODE_TALLYSTACK;
     if (!python_is_running())
         return agent.python.layout ? TALLY_NODE_STARTUP : TALLY_NODE_NATIVE;
@@ -164,7 +164,7 @@ static void sample(struct slot *slot, uint32_t counter, uint64_t address, uint64
     uint64_t weight = weigh(slot, counter, now);
     if (!weight)
         return; /* already in the sample of another counter */
-    uint32_t node = node_now(slot, address, sp);
+    uint32_t node = node_now(slot, address, pc, sp);
     stream_object_of(slot, pc);
     record(slot, counter, pc, node, weight, now);
     if (now)
