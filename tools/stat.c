@@ -8,6 +8,7 @@
 #include "events/machine.h"
 #include "events/perf.h"
 #include "sources/source.h"
+#include "stat_recording.h"
 #include "stat_table.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct options {
     uint64_t repeats;
     uint64_t interval_ms; /* 0: no series */
     const char *output;   /* NULL: stderr */
+    const char *input;    /* a recording, instead of a program to run */
     bool csv;
 };
 
@@ -37,6 +39,7 @@ static const struct argp_option options[] = {
     {"interval-print", 'I', "MS", 0, "Print what was counted in every MS milliseconds", 0},
     {"csv", CSV_OPTION, NULL, 0, "Print CSV", 0},
     {"output", 'o', "FILE", 0, "Write the table to FILE instead of stderr", 0},
+    {"input", 'i', "REC", 0, "Print the totals of a recording, to stdout, and run nothing", 0},
     {0},
 };
 
@@ -69,6 +72,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'o':
         chosen->output = arg;
         return 0;
+    case 'i':
+        chosen->input = arg;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -77,7 +83,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     .options = options,
     .parser = parse,
-    .args_doc = "[--] PROGRAM [ARGUMENT...]",
+    .args_doc = "[--] PROGRAM [ARGUMENT...]\n-i REC",
     .doc = "Counts events over the whole run of a program, its threads and its children. The table "
            "goes to stderr; the program's exit status is passed on.",
 };
@@ -492,7 +498,12 @@ int cmd_stat(int argc, char **argv)
     stat->options.repeats = 1;
     command_parse(&argp, argc, argv, &first, &stat->options);
     int status;
-    if (first >= argc) {
+    if (stat->options.input && first < argc) {
+        tally_error("-i prints the totals of a recording and runs no program.");
+        status = command_failed("stat");
+    } else if (stat->options.input) {
+        status = stat_recording(stat->options.input, stat->options.output, stat->options.csv);
+    } else if (first >= argc) {
         tally_error("there is no program to run; \"tallystack stat -- PROGRAM\" counts one.");
         status = command_failed("stat");
     } else if (stat->options.interval_ms && stat->options.repeats > 1) {
