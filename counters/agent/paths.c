@@ -66,16 +66,15 @@ static bool inside(uint64_t address, size_t size, uint64_t low, uint64_t high)
     return address >= low && address < high && size <= high - address;
 }
 
-/* _PyStackChunk: the previous chunk, the size in bytes, top, data. */
+/*
+ * _PyStackChunk: the previous chunk, the size in bytes, top, data. The list is this thread's own,
+ * and CPython changes it so that it is whole at every instruction.
+ */
 static bool step_to_chunk_of(struct own_memory *own, uint64_t address, size_t size)
 {
     uint64_t chunk = own->chunk_low;
     for (int steps = 0; chunk && steps < 4096; steps++) {
-        const void *head = guarded(own, chunk, 2 * sizeof(uint64_t));
-        if (!head)
-            return false;
-        uint64_t words[2];
-        memcpy(words, head, sizeof(words));
+        const uint64_t *words = (const uint64_t *)(uintptr_t)chunk;
         if (inside(address, size, chunk, chunk + words[1])) {
             own->chunk_low = chunk;
             own->chunk_high = chunk + words[1];
