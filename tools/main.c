@@ -37,22 +37,35 @@ static void print_help(FILE *out)
           out);
 }
 
-const char *argp_program_version = "tallystack " TALLYSTACK_VERSION;
+enum { OPTION_USAGE = 0x1000, OPTION_VERSION };
+
+/* In place of argp's own, which has -? where everyone looks for -h. */
+static const struct argp_option help_options[] = {
+    {"help", 'h', NULL, 0, "Explain this command", -1},
+    {"usage", OPTION_USAGE, NULL, 0, "Print the options in short", -1},
+    {"version", OPTION_VERSION, NULL, 0, "Print the version", -1},
+    {0},
+};
 
 static error_t parse_help(int key, char *arg, struct argp_state *state)
 {
     (void)arg;
-    if (key != 'h')
+    switch (key) {
+    case 'h':
+        argp_state_help(state, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK);
+        break;
+    case OPTION_USAGE:
+        argp_state_help(state, stdout, ARGP_HELP_USAGE);
+        break;
+    case OPTION_VERSION:
+        puts("tallystack " TALLYSTACK_VERSION);
+        break;
+    default:
         return ARGP_ERR_UNKNOWN;
-    argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
-    return 0;
+    }
+    exit(command_finish(state->argv[0] + sizeof("tallystack"), 0));
 }
 
-/* argp itself knows --help and -? only. */
-static const struct argp_option help_options[] = {
-    {NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0},
-    {0},
-};
 static const struct argp help_argp = {.options = help_options, .parser = parse_help};
 static const struct argp_child help_child[] = {{&help_argp, 0, NULL, 0}, {0}};
 
@@ -64,7 +77,8 @@ void command_parse(const struct argp *argp, int argc, char **argv, int *first, v
     argv[0] = name;
     struct argp with_help = *argp;
     with_help.children = help_child;
-    error_t failed = argp_parse(&with_help, argc, argv, first ? ARGP_IN_ORDER : 0, first, input);
+    unsigned int flags = ARGP_NO_HELP | (first ? ARGP_IN_ORDER : 0);
+    error_t failed = argp_parse(&with_help, argc, argv, flags, first, input);
     if (failed) {
         fprintf(stderr, "%s: %s\n", name, strerror(failed));
         exit(TALLY_EXIT_FAILED);
