@@ -135,6 +135,12 @@ void counters_stop(struct slot *slot);
 bool counters_read(struct slot *slot, uint64_t *counts);
 /* The kernel's accounts of this process, for the counters that have one. */
 void counters_accounts(uint64_t *counts);
+/*
+ * Stops counting for an exec, and goes on after one that failed: an overflow that is due when the
+ * new program starts would kill it, since it has no handler.
+ */
+void counters_pause(struct slot *slot);
+void counters_resume(struct slot *slot);
 /* After the first overflow: the full period from here on. */
 void counters_lengthen(struct slot *slot);
 

@@ -105,6 +105,23 @@ bool counters_start(struct slot *slot)
     return false;
 }
 
+void counters_pause(struct slot *slot)
+{
+    const struct itimerspec never = {0};
+    if (slot->fds[0] >= 0)
+        ioctl(slot->fds[0], PERF_EVENT_IOC_DISABLE, 0);
+    if (slot->has_timer)
+        timer_settime(slot->timer, 0, &never, NULL);
+}
+
+void counters_resume(struct slot *slot)
+{
+    if (slot->fds[0] >= 0)
+        ioctl(slot->fds[0], PERF_EVENT_IOC_ENABLE, 0);
+    if (slot->has_timer)
+        set_timer(slot, agent.control->counters[0].period);
+}
+
 void counters_lengthen(struct slot *slot)
 {
     slot->shortened = false;

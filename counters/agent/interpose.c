@@ -182,19 +182,37 @@ static bool follows_children(void)
     return agent.session[0] != '\0' && agent.library[0] != '\0';
 }
 
+static void count_execs(int more)
+{
+    if (agent.control)
+        atomic_fetch_add((_Atomic int64_t *)&agent.control->execs, more);
+}
+
+/* Not so in the child of a vfork, which runs in its parent's memory. */
+static bool is_our_process(void)
+{
+    return agent.active && getpid() == agent.pid;
+}
+
 /* Before an exec that may fail: the counts so far, and that it happened. */
 static void before_exec(void)
 {
-    if (!agent.control)
-        return;
-    atomic_fetch_add((_Atomic uint64_t *)&agent.control->execs, 1);
+    count_execs(1);
+    if (is_our_process() && agent_slot)
+        counters_pause(agent_slot);
     agent_process_end();
 }
 
 static int after_failed_exec(int result)
 {
-    if (agent.active && getpid() == agent.pid)
-        agent.image->state = TALLY_IMAGE_SAMPLING;
+    count_execs(-1);
+    if (!is_our_process())
+        return result;
+    int saved = errno;
+    agent.image->state = TALLY_IMAGE_SAMPLING;
+    if (agent_slot)
+        counters_resume(agent_slot);
+    errno = saved;
     return result;
 }
 
@@ -285,12 +303,6 @@ EXPORT int execle(const char *path, const char *first, ...)
     return execve(path, argv, environment);
 }
 
-static void count_exec(void)
-{
-    if (agent.control)
-        atomic_fetch_add((_Atomic uint64_t *)&agent.control->execs, 1);
-}
-
 EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                        const posix_spawnattr_t *attributes, char *const argv[],
                        char *const environment[])
@@ -298,9 +310,10 @@ EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
     if (!follows_children())
         return posix_spawn_of_libc()(pid, path, actions, attributes, argv, environment);
     void *room = alloca(environment_size(environment));
-    count_exec();
-    return posix_spawn_of_libc()(pid, path, actions, attributes, argv,
-                                 compose_environment(environment, room));
+    int failed = posix_spawn_of_libc()(pid, path, actions, attributes, argv,
+                                       compose_environment(environment, room));
+    count_execs(!failed);
+    return failed;
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
@@ -310,9 +323,10 @@ EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_act
     if (!follows_children())
         return posix_spawnp_of_libc()(pid, file, actions, attributes, argv, environment);
     void *room = alloca(environment_size(environment));
-    count_exec();
-    return posix_spawnp_of_libc()(pid, file, actions, attributes, argv,
-                                  compose_environment(environment, room));
+    int failed = posix_spawnp_of_libc()(pid, file, actions, attributes, argv,
+                                        compose_environment(environment, room));
+    count_execs(!failed);
+    return failed;
 }
 
 EXPORT void _exit(int status)

@@ -81,7 +81,7 @@ struct tally_control {
     struct tally_counter counters[TALLY_MAX_COUNTERS];
 
     uint64_t bytes_left; /* chunks are paid for from this (--max-size); UINT64_MAX: no bound */
-    uint64_t execs;      /* successful or not, by processes with an agent */
+    uint64_t execs;      /* that succeeded, by processes with an agent */
     uint32_t refused;    /* the program asked for is no supported interpreter; see its image */
     uint32_t closed;     /* the run is over: nothing is written any more */
     uint32_t reserved2;
