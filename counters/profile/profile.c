@@ -643,6 +643,10 @@ static void account_for_rest(struct builder *builder, const double *seen)
         if (!run->events[i].has_total)
             continue;
         double rest = (double)run->events[i].total - seen[i];
+        if (rest < 0) {
+            profile->excess[i] = -rest;
+            continue;
+        }
         if (recording->is_damaged) {
             add_exact(builder, thread, "[lost]", i, rest);
             profile->lost[i] += rest;
