@@ -80,9 +80,11 @@ struct tally_profile {
     struct tally_value *values; /* cell_count x event_count */
     struct tally_value *totals; /* event_count: sums over the cells */
     uint64_t samples, handler_calls;
-    double handler_ns;             /* time in the agent's handler, over all threads */
-    double lost[TALLY_MAX_EVENTS]; /* in the row [lost] */
-    char *python;                  /* versions seen, as in "3.11.2, 3.13.5"; "" if none */
+    double handler_ns;               /* time in the agent's handler, over all threads */
+    double lost[TALLY_MAX_EVENTS];   /* in the row [lost] */
+    double excess[TALLY_MAX_EVENTS]; /* what samples sum to beyond the run's total: of clocks whose
+                                        total is the kernel's accounts, which are rounded */
+    char *python;                    /* versions seen, as in "3.11.2, 3.13.5"; "" if none */
     struct tally_interned *strings;
 };
 
