@@ -16,6 +16,7 @@ static const struct command {
 } commands[] = {
     {"doctor", cmd_doctor, "what this machine can count, and what blocks the rest"},
     {"list", cmd_list, "events: names, availability, meaning"},
+    {"plot", cmd_plot, "pictures of recordings"},
     {"record", cmd_record, "run a program and record where its events happen"},
     {"report", cmd_report, "tables and the call tree of a recording"},
     {"annotate", cmd_annotate, "source lines with their counts"},

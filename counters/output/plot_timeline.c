@@ -1,0 +1,191 @@
+/* Data of plots/timeline.gp: the rate of each event over time, from the interval series. */
+#include "output/plot.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "output/csv.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct panel {
+    const struct tally_event *event;
+    char *key; /* "event,unit,source,", as in the series */
+    double time, value;
+    bool has_value;
+    double *times, *rates, *values; /* of the interval up to the time; NAN: missing */
+    size_t count, room;
+    double largest, first, last; /* value at the first and last time that has one */
+    double until;
+    bool is_seen;
+};
+
+static void add_interval(struct panel *panel, double time, double value)
+{
+    if (panel->count == panel->room) {
+        panel->room = panel->room ? 2 * panel->room : 256;
+        panel->times = tally_realloc(panel->times, panel->room, sizeof(double));
+        panel->rates = tally_realloc(panel->rates, panel->room, sizeof(double));
+        panel->values = tally_realloc(panel->values, panel->room, sizeof(double));
+    }
+    double rate = panel->has_value && value >= panel->value
+                      ? (value - panel->value) / (time - panel->time)
+                      : NAN;
+    panel->times[panel->count] = time;
+    panel->values[panel->count] = value;
+    panel->rates[panel->count++] = rate;
+    if (rate > panel->largest)
+        panel->largest = rate;
+    if (!isnan(value)) {
+        panel->last = value;
+        panel->until = time;
+    }
+    panel->time = time;
+    panel->value = value;
+    panel->has_value = !isnan(value);
+}
+
+/* "time_s,event,unit,source,value" with an empty value where it is missing. */
+static void take_line(struct panel *panels, size_t count, char *line)
+{
+    char *end;
+    double time = strtod(line, &end);
+    if (end == line || *end != ',' || !isfinite(time))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strlen(panels[i].key);
+        if (strncmp(end + 1, panels[i].key, size) != 0 || !(time > panels[i].time))
+            continue;
+        char *text = end + 1 + size, *rest;
+        double value = strtod(text, &rest);
+        add_interval(&panels[i], time, rest == text || !isfinite(value) ? NAN : value);
+        return;
+    }
+}
+
+static struct panel *read_panels(const struct tally_recording *recording)
+{
+    const struct tally_run *run = &recording->run;
+    size_t count = (size_t)run->event_count;
+    struct panel *panels = tally_alloc_zeroed(count, sizeof(*panels));
+    for (size_t i = 0; i < count; i++) {
+        struct tally_buffer key = {0};
+        const struct tally_event *event = &run->events[i].event;
+        tally_buffer_printf(&key, "%s,%s,%s,", event->name, tally_unit_name(event->unit),
+                            tally_source_name(event->source));
+        panels[i] = (struct panel){.event = event, .key = key.data, .has_value = true};
+    }
+    char *text = tally_strdup(recording->series), *save = NULL;
+    for (char *line = strtok_r(text, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
+        take_line(panels, count, line);
+    free(text);
+    return panels;
+}
+
+static void free_panels(struct panel *panels, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(panels[i].key);
+        free(panels[i].times);
+        free(panels[i].rates);
+        free(panels[i].values);
+    }
+    free(panels);
+}
+
+static void write_row(FILE *out, const struct panel *panel, size_t number, size_t i)
+{
+    const struct tally_event *event = panel->event;
+    size_t next = i < panel->count ? i : panel->count - 1;
+    fprintf(out, "%zu,%.6f,", number, i ? panel->times[i - 1] : 0);
+    double value = i ? panel->values[i - 1] : 0;
+    if (!isnan(value))
+        tally_csv_number(out, value);
+    fputc(',', out);
+    if (!isnan(panel->rates[next]))
+        tally_csv_number(out, panel->rates[next]);
+    fprintf(out, ",%s,%s,", tally_unit_name(event->unit), tally_source_name(event->source));
+    tally_csv_field(out, event->name);
+    fputs("\r\n", out);
+}
+
+/* What a rate of the event is, in words. */
+static const char *rate_words(const struct tally_event *event)
+{
+    if (event->unit == TALLY_UNIT_NS)
+        return "CPU seconds per second: processors in use";
+    return event->unit == TALLY_UNIT_JOULE ? "watts" : "per second";
+}
+
+static struct tally_plot_scale rate_scale(const struct panel *panel)
+{
+    struct tally_plot_scale scale = {.factor = 1e-9};
+    if (panel->event->unit == TALLY_UNIT_NS)
+        return scale;
+    scale = tally_plot_scale_of(panel->largest, panel->event->unit);
+    if (panel->event->unit == TALLY_UNIT_JOULE)
+        scale.unit[strlen(scale.unit) - 1] = 'W';
+    return scale;
+}
+
+static void write_panel(struct tally_plot *plot, const struct panel *panel, size_t number)
+{
+    struct tally_plot_scale scale = rate_scale(panel);
+    struct tally_buffer title = {0};
+    tally_buffer_printf(&title, "%s, %s · %s", panel->event->name, rate_words(panel->event),
+                        tally_plot_source(panel->event->source));
+    tally_plot_text_at(plot, "panel_title", number, title.data);
+    tally_buffer_release(&title);
+    tally_plot_number_at(plot, "panel_scale", number, scale.factor);
+    tally_plot_text_at(plot, "panel_unit", number, scale.unit);
+    tally_plot_number_at(plot, "panel_largest", number,
+                         panel->largest > 0 ? 1.05 * panel->largest : 1 / scale.factor);
+    tally_plot_number_at(plot, "panel_mean", number,
+                         panel->until > 0 ? panel->last / panel->until : -1);
+    for (size_t i = 0; i <= panel->count; i++)
+        write_row(tally_plot_data(plot), panel, number + 1, i);
+}
+
+static void write_words(struct tally_plot *plot, const struct tally_recording *recording,
+                        const struct tally_profile *profile)
+{
+    char samples[64];
+    snprintf(samples, sizeof(samples), "read every %" PRIu64 " ms", recording->run.interval_ms);
+    tally_plot_words(plot, "heading", "Events over time", 18);
+    tally_plot_provenance(plot, recording, profile, "", samples);
+}
+
+int tally_plot_timeline(struct tally_plot *plot, const struct tally_recording *recording,
+                        const struct tally_profile *profile)
+{
+    size_t events = (size_t)recording->run.event_count, drawn = 0, number = 0;
+    if (!recording->series)
+        return tally_error("the recording has no interval series; record with -I MS, such as "
+                           "-I 100, to have one.");
+    struct panel *panels = read_panels(recording);
+    double duration = 0;
+    for (size_t i = 0; i < events; i++) {
+        drawn += panels[i].count > 0;
+        duration = fmax(duration, panels[i].time);
+    }
+    if (drawn) {
+        tally_plot_size(plot, 180 + 170 * drawn, 8 + 9 * drawn > 30 ? 8 + 9 * drawn : 30);
+        tally_plot_number(plot, "panels", (double)drawn);
+        tally_plot_number(plot, "duration", duration);
+        const char *arrays[] = {"panel_title", "panel_scale", "panel_unit", "panel_largest",
+                                "panel_mean"};
+        for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
+            tally_plot_array(plot, arrays[i], drawn);
+        fputs("panel,time_s,value,rate,unit,source,event\r\n", tally_plot_data(plot));
+        for (size_t i = 0; i < events; i++)
+            if (panels[i].count)
+                write_panel(plot, &panels[i], number++);
+        write_words(plot, recording, profile);
+    }
+    free_panels(panels, events);
+    return drawn ? 0
+                 : tally_error("the interval series of the recording is empty: the program "
+                               "ended before the first interval did.");
+}

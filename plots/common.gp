@@ -1,0 +1,60 @@
+# What all plots share: the kind of file, fonts, colours and the words around the picture.
+#
+# "tallystack plot" writes the variables, this file and the script of the plot, in this order, into
+# one script; --keep leaves it. Variables that every plot gets:
+#   format         svg, png, pdf or txt
+#   picture, data  names of the file to draw and of the CSV file to draw from
+#   width, height  of the picture: pixels (a png has twice as many), characters of txt
+#   heading, subheading, footer_1, footer_2  the words
+#   warning        in red; empty when nothing is wrong
+# No text is ever interpreted: the terminals are set up with noenhanced.
+reset
+set encoding utf8
+set datafile separator comma columnheaders
+set datafile commentschars ''
+
+is_text = format eq 'txt'
+if (format eq 'svg') {
+    set terminal svg size width,height noenhanced font 'DejaVu Sans,14' background '#ffffff'
+}
+if (format eq 'png') {
+    set terminal pngcairo size 2*width,2*height noenhanced font 'DejaVu Sans,14' \
+        fontscale 1.5 linewidth 2 pointscale 2 background '#ffffff'
+}
+if (format eq 'pdf') {
+    set terminal pdfcairo size width/96.0,height/96.0 noenhanced font 'DejaVu Sans,10.5' \
+        fontscale 0.75 background '#ffffff'
+}
+if (is_text) {
+    set terminal dumb width,height mono noenhanced
+}
+set output picture
+
+ink = 0x222222
+muted = 0x666666
+light = 0xe4e4e4
+alarm = 0xb02318
+# Okabe and Ito's colours, which everyone can tell apart, without the yellow.
+array palette_of_series[7] = \
+    [0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9, 0x8c6d1f]
+series_colour(i) = palette_of_series[int(i - 1) % 7 + 1]
+
+# Places on the page, from its left and top: in pixels, or in characters of a text.
+across(x) = is_text ? (x + 0.5)/width : x/real(width)
+down(y) = is_text ? 1 - (y + 0.5)/height : 1 - y/real(height)
+edge = is_text ? 0 : 18
+body_top = is_text ? 4 : 84
+body_bottom = is_text ? height - 4 : height - 86
+
+set label 1 heading at screen across(edge),down(is_text ? 0 : 28) left font ',18' tc rgb ink
+set label 2 subheading at screen across(edge),down(is_text ? 1 : 54) left font ',12' tc rgb muted
+set label 3 warning at screen across(edge),down(is_text ? height - 3 : height - 49) left \
+    font ',11' tc rgb alarm
+set label 4 footer_1 at screen across(edge),down(is_text ? height - 2 : height - 30) left \
+    font ',10' tc rgb muted
+set label 5 footer_2 at screen across(edge),down(is_text ? height - 1 : height - 14) left \
+    font ',10' tc rgb muted
+
+set border 0
+set tics nomirror out scale 0.5 font ',12' textcolor rgb ink
+set key off
