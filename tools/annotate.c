@@ -93,17 +93,20 @@ static bool is_target(const struct annotate *annotate, const struct tally_row *r
     return ends_with_path(row->file, annotate->target) || is_named(&function, annotate->target);
 }
 
-/* The name of the function with the most of the sorted event, if none was given. */
-static const char *top_function(const struct tally_profile *profile, int sort)
+/* The full name of the function with the most of the sorted event; the caller frees it. */
+static char *top_function(const struct tally_profile *profile, int sort)
 {
     struct tally_view view;
-    const char *name = NULL;
+    struct tally_buffer name = {0};
     tally_view_make(&view, TALLY_VIEW_FUNCTION, profile, NULL, sort);
-    for (size_t i = 0; i < view.row_count && !name; i++)
-        if (view.rows[i].file[0] == '/' && view.rows[i].values[sort].self > 0)
-            name = view.rows[i].function;
+    for (size_t i = 0; i < view.row_count && !name.data; i++) {
+        const struct tally_row *row = &view.rows[i];
+        if (row->file[0] == '/' && row->values[sort].self > 0)
+            tally_buffer_printf(&name, "%s%s%s", row->module, *row->module ? "." : "",
+                                row->function);
+    }
     tally_view_release(&view);
-    return name;
+    return name.data;
 }
 
 static void split_lines(struct source *source)
@@ -275,8 +278,9 @@ static int annotate_profile(struct annotate *annotate, const struct loaded *load
 {
     struct tally_view view;
     size_t shown = 0;
-    if (!annotate->target)
-        annotate->target = top_function(loaded->profile, sort);
+    char *top = annotate->target ? NULL : top_function(loaded->profile, sort);
+    if (top)
+        annotate->target = top;
     if (!annotate->target)
         return tally_error("the recording has no Python function with a source file.");
     tally_view_make(&view, TALLY_VIEW_LINE, loaded->profile, NULL, sort);
@@ -291,11 +295,12 @@ static int annotate_profile(struct annotate *annotate, const struct loaded *load
         show_source(&view, annotate, row->file);
     }
     tally_view_release(&view);
-    if (!shown)
-        return tally_error("nothing was counted in a function or file \"%s\"; \"tallystack report "
-                           "--limit 0\" lists what was.",
-                           annotate->target);
-    return 0;
+    int result = shown ? 0
+                       : tally_error("nothing was counted in a function or file \"%s\"; "
+                                     "\"tallystack report --limit 0\" lists what was.",
+                                     annotate->target);
+    free(top);
+    return result;
 }
 
 int cmd_annotate(int argc, char **argv)
