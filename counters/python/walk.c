@@ -43,7 +43,7 @@ enum py_walk_end py_walk(const struct py_layout *layout, struct py_memory *memor
         return PY_WALK_UNREADABLE;
     /* Frames of C code in between count towards the bound too: no chain is followed for ever. */
     for (size_t steps = 0; frame; steps++) {
-        if (*count == room || steps > 4 * room)
+        if (steps > 4 * room)
             return PY_WALK_TRUNCATED;
         if (frame % 8)
             return PY_WALK_UNREADABLE;
@@ -51,6 +51,8 @@ enum py_walk_end py_walk(const struct py_layout *layout, struct py_memory *memor
         if (!bytes)
             return PY_WALK_UNREADABLE;
         if (bytes[layout->frame_owner] < layout->owner_foreign) {
+            if (*count == room)
+                return PY_WALK_TRUNCATED;
             uint64_t code = untagged(word_at(bytes, layout->frame_code));
             uint64_t ip = word_at(bytes, layout->frame_ip);
             frames[(*count)++] = (struct py_frame){code, instruction_of(layout, code, ip)};
