@@ -37,7 +37,9 @@ bool arena_reserve(void)
 
 void arena_reset(void)
 {
-    mmap(start, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    if (mmap(start, size, PROT_NONE, flags, -1, 0) == MAP_FAILED)
+        start = NULL;
     used = 0;
 }
 

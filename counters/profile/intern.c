@@ -26,10 +26,10 @@ const char *tally_intern(struct tally_interned **table, const char *string)
 
 void tally_interned_free(struct tally_interned *table)
 {
-    struct tally_interned *each, *next;
-    HASH_ITER(hh, table, each, next)
-    {
-        HASH_DEL(table, each);
+    struct tally_interned *each = table, *next;
+    HASH_CLEAR(hh, table);
+    for (; each; each = next) {
+        next = each->hh.next;
         free(each);
     }
 }

@@ -6,12 +6,8 @@
 #include <string.h>
 #include <uthash.h>
 
-struct child_key {
-    uint32_t parent, function;
-};
-
 struct child {
-    struct child_key key;
+    uint64_t key; /* parent node, function */
     uint32_t node;
     UT_hash_handle hh;
 };
@@ -26,7 +22,7 @@ struct maker {
 static uint32_t child_of(struct maker *maker, uint32_t parent, uint32_t function)
 {
     struct tally_tree *tree = maker->tree;
-    struct child_key key = {parent, function};
+    uint64_t key = (uint64_t)parent << 32 | function;
     struct child *child;
     HASH_FIND(hh, maker->children, &key, sizeof(key), child);
     if (child)
@@ -114,9 +110,10 @@ void tally_tree_make(struct tally_tree *tree, const struct tally_profile *profil
                                             profile->paths[path].function);
     add_cells(tree, maker.node_of_path);
     link_children(tree, sort);
-    HASH_ITER(hh, maker.children, child, next)
-    {
-        HASH_DEL(maker.children, child);
+    child = maker.children;
+    HASH_CLEAR(hh, maker.children);
+    for (; child; child = next) {
+        next = child->hh.next;
         free(child);
     }
     free(maker.node_of_path);

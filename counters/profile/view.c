@@ -220,13 +220,13 @@ void tally_view_make(struct tally_view *view, enum tally_view_kind kind,
     *view = (struct tally_view){.kind = kind, .profile = profile, .row_count = count};
     view->rows = tally_alloc_zeroed(count, sizeof(*view->rows));
     view->values = tally_alloc_zeroed(count * profile->event_count, sizeof(*view->values));
-    struct row *row, *next;
-    HASH_ITER(hh, maker.rows, row, next)
-    {
+    struct row *row = maker.rows, *next;
+    HASH_CLEAR(hh, maker.rows);
+    for (; row; row = next) {
+        next = row->hh.next;
         row->shown.values = &view->values[at * profile->event_count];
         finish_row(&maker, row, row->shown.values);
         view->rows[at++] = row->shown;
-        HASH_DEL(maker.rows, row);
         free(row->values);
         free(row->inclusive);
         free(row);
