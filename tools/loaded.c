@@ -59,11 +59,11 @@ int loaded_event(const struct loaded *loaded, const char *name)
     struct tally_buffer names = {0};
     if (!name)
         return 0;
-    for (int i = 0; i < run->event_count; i++) {
+    for (int i = 0; i < run->event_count; i++)
         if (!strcmp(run->events[i].event.name, name))
             return i;
+    for (int i = 0; i < run->event_count; i++)
         tally_buffer_printf(&names, "%s%s", i ? ", " : "", run->events[i].event.name);
-    }
     int result = tally_error_code(TALLY_NOT_FOUND, "the recording has no event \"%s\"; it has %s.",
                                   name, names.data);
     tally_buffer_release(&names);
