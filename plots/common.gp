@@ -43,8 +43,8 @@ series_colour(i) = palette_of_series[int(i - 1) % 7 + 1]
 across(x) = is_text ? (x + 0.5)/width : x/real(width)
 down(y) = is_text ? 1 - (y + 0.5)/height : 1 - y/real(height)
 edge = is_text ? 0 : 18
-body_top = is_text ? 4 : 84
-body_bottom = is_text ? height - 4 : height - 86
+body_top = is_text ? 4 : 100
+body_bottom = is_text ? height - 3.5 : height - 92
 
 set label 1 heading at screen across(edge),down(is_text ? 0 : 28) left font ',18' tc rgb ink
 set label 2 subheading at screen across(edge),down(is_text ? 1 : 54) left font ',12' tc rgb muted

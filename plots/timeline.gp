@@ -8,7 +8,7 @@
 #     the words; what to multiply rates with, and what they are then; the largest rate; the mean
 left = is_text ? 10 : edge + 62
 right = is_text ? width - 13 : width - 110
-share = (body_bottom - body_top + (is_text ? 3 : 20))/real(panels)
+share = (body_bottom - body_top + (is_text ? 1 : 20))/real(panels)
 top_of(i) = body_top + (i - 1)*share + (is_text ? 0 : 4)
 bottom_of(i) = body_top + i*share - (is_text ? 3 : 44)
 

@@ -98,7 +98,7 @@ char *tally_plot_shortened(const char *text, size_t columns)
     size_t have = tally_plot_columns(text), used = 0;
     if (have <= columns)
         return tally_strdup(text);
-    size_t head = columns / 2, drop = have - columns + 1;
+    size_t head = columns / 3, drop = have - columns + 1;
     for (; used + character_columns(text) <= head; text += character_size(text)) {
         used += character_columns(text);
         tally_buffer_append(&out, text, character_size(text));
@@ -110,22 +110,36 @@ char *tally_plot_shortened(const char *text, size_t columns)
     return out.data;
 }
 
-void tally_plot_label(FILE *out, const char *label)
-{
-    fputc('"', out);
-    for (; *label; label++)
-        fputc(*label == '"' ? '\'' : *label, out);
-    fputc('"', out);
-}
-
 /* Variables */
+
+/*
+ * Before it parses a line, gnuplot looks in it for quotes, commands between backquotes and macros
+ * after at signs, and it can be led astray. None of these gets into a line: they are variables.
+ */
+static const struct sign {
+    char sign;
+    const char *name, *value;
+} signs[] = {
+    {'\'', "apostrophe", "\\047"},
+    {'"', "quote", "\\042"},
+    {'`', "backquote", "\\140"},
+    {'@', "at_sign", "\\100"},
+};
+enum { SIGNS = sizeof(signs) / sizeof(signs[0]) };
 
 /* A string of gnuplot in which nothing is interpreted. */
 static void append_quoted(struct tally_buffer *out, const char *text)
 {
     tally_buffer_append(out, "'", 1);
-    for (; *text; text++)
-        tally_buffer_append(out, *text == '\'' ? "''" : text, *text == '\'' ? 2 : 1);
+    for (; *text; text++) {
+        size_t s = 0;
+        while (s < SIGNS && signs[s].sign != *text)
+            s++;
+        if (s < SIGNS)
+            tally_buffer_printf(out, "'.%s.'", signs[s].name);
+        else
+            tally_buffer_append(out, text, 1);
+    }
     tally_buffer_append(out, "'\n", 2);
 }
 
@@ -432,6 +446,8 @@ static int write_script(struct tally_plot *plot)
     FILE *out = create(plot, plot->script_name);
     if (!out)
         return TALLY_ERROR;
+    for (size_t s = 0; s < SIGNS; s++)
+        tally_buffer_printf(&names, "%s = \"%s\"\n", signs[s].name, signs[s].value);
     tally_buffer_printf(&names, "format = '%s'\npicture = ", plot->format->name);
     char *picture = joined("./", plot->picture, ""), *table = joined("./", plot->table, "");
     append_quoted(&names, picture);

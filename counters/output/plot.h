@@ -62,7 +62,10 @@ int tally_plot_trend(struct tally_plot *plot, const struct tally_plot_run *runs,
 
 /* For the kinds. */
 
-/* The data, to be written as CSV with a header row: numbers first, foreign texts last. */
+/*
+ * The data, to be written as CSV with a header row. Foreign texts come last, since gnuplot loses
+ * its way in them; what is shown of them is a variable.
+ */
 FILE *tally_plot_data(struct tally_plot *plot);
 
 bool tally_plot_is_text(const struct tally_plot *plot);
@@ -103,8 +106,5 @@ size_t tally_plot_columns(const char *text);
 
 /* A copy of at most `columns` columns, its middle replaced by "…". The caller frees it. */
 char *tally_plot_shortened(const char *text, size_t columns);
-
-/* One CSV field of text for gnuplot, which knows no doubled quotes: they become single ones. */
-void tally_plot_label(FILE *out, const char *label);
 
 #endif

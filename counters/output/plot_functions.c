@@ -20,6 +20,7 @@ struct bars {
     size_t count;
     char **labels;
     double total, shown, largest;
+    size_t rows;        /* that have anything */
     bool has_intervals; /* at least one that is not exact */
 };
 
@@ -76,14 +77,16 @@ static void make_labels(struct bars *bars)
     free(is_double);
 }
 
+/* Rows come sorted: the first without anything ends them. */
 static void measure(struct bars *bars, size_t limit)
 {
     const struct tally_view *view = bars->view;
     bars->total = tally_profile_total(view->profile, bars->event);
-    for (; bars->count < view->row_count && (!limit || bars->count < limit); bars->count++) {
-        const struct tally_row_value *value = value_of(bars, bars->count);
-        if (!(value->self > 0))
-            return;
+    for (; bars->rows < view->row_count && value_of(bars, bars->rows)->self > 0; bars->rows++) {
+        const struct tally_row_value *value = value_of(bars, bars->rows);
+        if (limit && bars->rows >= limit)
+            continue;
+        bars->count++;
         bars->shown += value->self;
         bars->largest = fmax(bars->largest, fmax(value->self, value->inclusive));
         if (value->has_interval && !value->is_exact) {
@@ -101,9 +104,8 @@ static void write_row(const struct bars *bars, size_t i)
     FILE *out = tally_plot_data(bars->plot);
     char shown[32];
     double numbers[] = {value->self, value->inclusive, value->low, value->high};
-    tally_plot_label(out, bars->labels[i]);
     for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++) {
-        fputc(',', out);
+        fputs(n ? "," : "", out);
         if (n < 2 || value->has_interval)
             tally_csv_number(out, numbers[n]);
     }
@@ -116,18 +118,22 @@ static void write_row(const struct bars *bars, size_t i)
         tally_csv_field(out, texts[t] ? texts[t] : "");
         fputc(',', out);
     }
-    fprintf(out, "%" PRIu32 "\r\n", row->line);
+    if (row->line)
+        fprintf(out, "%" PRIu32, row->line);
+    fputs("\r\n", out);
 }
 
 static void write_rows(const struct bars *bars)
 {
     size_t widest = 0;
-    fputs("label,self,inclusive,self_low,self_high,samples,is_special,shown,share,unit,source,"
+    fputs("self,inclusive,self_low,self_high,samples,is_special,shown,share,unit,source,"
           "event,module,function,file,line\r\n",
           tally_plot_data(bars->plot));
+    tally_plot_array(bars->plot, "label", bars->count);
     for (size_t i = 0; i < bars->count; i++) {
         size_t columns = tally_plot_columns(bars->labels[i]);
         widest = columns > widest ? columns : widest;
+        tally_plot_text_at(bars->plot, "label", i, bars->labels[i]);
         write_row(bars, i);
     }
     tally_plot_number(bars->plot, "label_width", (double)widest);
@@ -145,18 +151,19 @@ static void write_words(const struct bars *bars, const struct tally_recording *r
     tally_plot_words(bars->plot, "heading", text.data, 18);
     tally_buffer_clear(&text);
     tally_buffer_printf(
-        &text, "%s: self%s; %s: self and all it called.",
-        tally_plot_is_text(bars->plot) ? "█" : "Dark",
+        &text, "%s: self%s; %s: with all it called.", tally_plot_is_text(bars->plot) ? "█" : "Dark",
         bars->has_intervals && !tally_plot_is_text(bars->plot) ? " and its 95 % interval" : "",
         tally_plot_is_text(bars->plot) ? "░" : "light");
-    if (bars->count < bars->view->row_count)
+    if (bars->count < bars->rows)
         tally_buffer_printf(&text, " The %zu largest of %zu %ss, %.1f %% of all.", bars->count,
-                            bars->view->row_count, what, 100 * bars->shown / bars->total);
+                            bars->rows, what, 100 * bars->shown / bars->total);
     tally_plot_words(bars->plot, "legend", text.data, 11);
     tally_buffer_clear(&text);
     tally_buffer_printf(&text, "%" PRIu64 " samples", profile->totals[bars->event].samples);
     if (event->read_only)
         tally_buffer_printf(&text, ", read along with %s", profile->run->events[0].event.name);
+    else if (event->period == 1)
+        tally_buffer_printf(&text, ", one for each");
     else if (event->period)
         tally_buffer_printf(&text, ", one every %" PRIu64, event->period);
     else if (event->frequency)
@@ -178,7 +185,7 @@ int tally_plot_functions(struct tally_plot *plot, const struct tally_recording *
     bars.largest *= 1.02;
     struct tally_plot_scale scale = tally_plot_scale_of(bars.largest, drawn->unit);
     make_labels(&bars);
-    tally_plot_size(plot, 200 + 26 * bars.count, 8 + bars.count);
+    tally_plot_size(plot, 210 + 26 * bars.count, 8 + bars.count);
     tally_plot_number(plot, "rows", (double)bars.count);
     tally_plot_number(plot, "largest", bars.largest);
     tally_plot_number(plot, "scale", scale.factor);

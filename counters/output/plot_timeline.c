@@ -171,7 +171,7 @@ int tally_plot_timeline(struct tally_plot *plot, const struct tally_recording *r
         duration = fmax(duration, panels[i].time);
     }
     if (drawn) {
-        tally_plot_size(plot, 180 + 170 * drawn, 8 + 9 * drawn > 30 ? 8 + 9 * drawn : 30);
+        tally_plot_size(plot, 200 + 170 * drawn, 8 + 9 * drawn > 30 ? 8 + 9 * drawn : 30);
         tally_plot_number(plot, "panels", (double)drawn);
         tally_plot_number(plot, "duration", duration);
         const char *arrays[] = {"panel_title", "panel_scale", "panel_unit", "panel_largest",

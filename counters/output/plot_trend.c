@@ -11,7 +11,12 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { MOST_PANELS = 4 * TALLY_MAX_EVENTS, NAME_COLUMNS = 30, POSITION_COLUMNS = 24 };
+enum {
+    MOST_PANELS = 4 * TALLY_MAX_EVENTS,
+    NAME_COLUMNS = 34,
+    NAME_COLUMNS_TEXT = 29,
+    POSITION_COLUMNS = 24
+};
 
 struct point {
     double value, low, high; /* low, high: equal to value where there is no interval */
@@ -175,26 +180,36 @@ static void write_point(const struct trend *trend, size_t panel, size_t series, 
     fputs("\r\n", out);
 }
 
+/* How one of the panel's two axes is drawn: PREFIX_scale, PREFIX_unit and PREFIX_largest. */
+static void write_axis(const struct trend *trend, const char *prefix, size_t panel, double largest)
+{
+    struct tally_plot_scale scale = tally_plot_scale_of(largest, trend->panels[panel]->unit);
+    char name[32];
+    snprintf(name, sizeof(name), "%s_scale", prefix);
+    tally_plot_number_at(trend->plot, name, panel, scale.factor);
+    snprintf(name, sizeof(name), "%s_unit", prefix);
+    tally_plot_text_at(trend->plot, name, panel, scale.unit);
+    snprintf(name, sizeof(name), "%s_largest", prefix);
+    tally_plot_number_at(trend->plot, name, panel, largest > 0 ? 1.08 * largest : 1 / scale.factor);
+}
+
 static void write_panel(const struct trend *trend, size_t panel)
 {
     const struct tally_event *event = trend->panels[panel];
-    double largest = 0;
+    double total = 0, self = 0;
     for (size_t r = 0; r < trend->count; r++) {
-        largest = fmax(largest, trend->totals[panel * trend->count + r].value);
+        total = fmax(total, trend->totals[panel * trend->count + r].value);
         for (size_t f = 0; f < trend->chosen_count; f++)
-            largest = fmax(largest, trend->chosen[f]->points[panel * trend->count + r].high);
+            self = fmax(self, trend->chosen[f]->points[panel * trend->count + r].high);
     }
-    struct tally_plot_scale scale = tally_plot_scale_of(largest, event->unit);
     struct tally_buffer title = {0};
     tally_buffer_printf(&title, "%s, %s · %s", event->name,
-                        event->unit == TALLY_UNIT_COUNT ? "count" : scale.unit,
+                        event->unit == TALLY_UNIT_NS ? "time" : tally_unit_name(event->unit),
                         tally_plot_source(event->source));
     tally_plot_text_at(trend->plot, "panel_title", panel, title.data);
     tally_buffer_release(&title);
-    tally_plot_number_at(trend->plot, "panel_scale", panel, scale.factor);
-    tally_plot_text_at(trend->plot, "panel_unit", panel, scale.unit);
-    tally_plot_number_at(trend->plot, "panel_largest", panel,
-                         largest > 0 ? 1.08 * largest : 1 / scale.factor);
+    write_axis(trend, "total", panel, total);
+    write_axis(trend, "self", panel, self);
     for (size_t series = 0; series <= trend->chosen_count; series++)
         for (size_t r = 0; r < trend->count; r++)
             write_point(trend, panel, series, r);
@@ -209,7 +224,8 @@ static void write_names(const struct trend *trend)
         struct tally_buffer name = {0};
         tally_buffer_printf(&name, "%s%s%s", trend->chosen[f]->module,
                             *trend->chosen[f]->module ? "." : "", trend->chosen[f]->name);
-        char *shortened = tally_plot_shortened(name.data, NAME_COLUMNS);
+        char *shortened = tally_plot_shortened(
+            name.data, tally_plot_is_text(trend->plot) ? NAME_COLUMNS_TEXT : NAME_COLUMNS);
         tally_plot_text_at(trend->plot, "series_name", f + 1, shortened);
         free(shortened);
         tally_buffer_release(&name);
@@ -226,50 +242,58 @@ static void write_names(const struct trend *trend)
 }
 
 /* What is not the same in all recordings, apart from when they were made. */
-static void append_differences(struct tally_buffer *out, const struct trend *trend)
+struct differences {
+    bool command, machine, python;
+};
+
+static struct differences differences_of(const struct trend *trend)
 {
-    bool command = false, machine = false, python = false;
+    struct differences differ = {0};
     const struct tally_plot_run *first = &trend->runs[0];
     for (size_t r = 1; r < trend->count; r++) {
         const struct tally_plot_run *run = &trend->runs[r];
-        command |= strcmp(run->recording->run.command, first->recording->run.command) != 0;
-        machine |= strcmp(run->recording->run.machine, first->recording->run.machine) != 0;
-        python |= strcmp(run->profile->python, first->profile->python) != 0;
+        differ.command |= strcmp(run->recording->run.command, first->recording->run.command) != 0;
+        differ.machine |= strcmp(run->recording->run.machine, first->recording->run.machine) != 0;
+        differ.python |= strcmp(run->profile->python, first->profile->python) != 0;
     }
-    if (command || machine || python)
-        tally_buffer_printf(out, "; the recordings differ in%s%s%s%s%s", command ? " command" : "",
-                            command && (machine || python) ? "," : "", machine ? " machine" : "",
-                            machine && python ? "," : "", python ? " Python" : "");
+    return differ;
 }
 
 static void write_words(const struct trend *trend)
 {
     const struct tally_plot_run *last = &trend->runs[trend->count - 1];
+    struct differences differ = differences_of(trend);
     struct tally_buffer text = {0};
     uint64_t samples = 0;
     for (size_t r = 0; r < trend->count; r++)
         samples += trend->runs[r].profile->samples;
-    tally_buffer_printf(&text, "Trend over %zu recording%s", trend->count,
-                        trend->count == 1 ? "" : "s");
+    tally_buffer_printf(&text, "Totals and self of top functions in %zu recordings", trend->count);
     tally_plot_words(trend->plot, "heading", text.data, 18);
     tally_buffer_clear(&text);
-    tally_buffer_printf(&text, "%" PRIu64 " samples in all; this is about the last one", samples);
-    append_differences(&text, trend);
-    tally_plot_provenance(trend->plot, last->recording, last->profile, "", text.data);
+    tally_buffer_printf(&text, "all %zu: %" PRIu64 " samples", trend->count, samples);
+    if (differ.machine || differ.python)
+        tally_buffer_printf(
+            &text, ", different %s%s%s, this is the last one's", differ.machine ? "machines" : "",
+            differ.machine && differ.python ? " and " : "", differ.python ? "Pythons" : "");
+    tally_plot_provenance(trend->plot, last->recording, last->profile,
+                          differ.command ? "the last of different commands" : "", text.data);
     tally_buffer_release(&text);
 }
 
 static void write_all(struct trend *trend)
 {
-    size_t panels = trend->panel_count, key = 3 + trend->chosen_count;
-    size_t lines = 10 + 10 * panels, least = 12 + key;
-    tally_plot_size(trend->plot,
-                    220 + 230 * panels > 250 + 20 * key ? 220 + 230 * panels : 250 + 20 * key,
-                    lines > least ? lines : least);
+    size_t panels = trend->panel_count, key = trend->chosen_count;
+    size_t lines = 8 + 16 * panels, pixels = 210 + 310 * panels;
+    if (lines < 15 + key)
+        lines = 15 + key;
+    if (pixels < 360 + 17 * key)
+        pixels = 360 + 17 * key;
+    tally_plot_size(trend->plot, pixels, lines);
     tally_plot_number(trend->plot, "panels", (double)panels);
     tally_plot_number(trend->plot, "positions", (double)trend->count);
     tally_plot_number(trend->plot, "series", (double)trend->chosen_count);
-    const char *arrays[] = {"panel_title", "panel_scale", "panel_unit", "panel_largest"};
+    const char *arrays[] = {"panel_title", "total_scale", "total_unit",  "total_largest",
+                            "self_scale",  "self_unit",   "self_largest"};
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
         tally_plot_array(trend->plot, arrays[i], panels);
     write_names(trend);
