@@ -22,8 +22,8 @@ if (format eq 'png') {
         fontscale 1.5 linewidth 2 pointscale 2 background '#ffffff'
 }
 if (format eq 'pdf') {
-    set terminal pdfcairo size width/96.0,height/96.0 noenhanced font 'DejaVu Sans,10.5' \
-        fontscale 0.75 background '#ffffff'
+    set terminal pdfcairo size width/96.0,height/96.0 noenhanced font 'DejaVu Sans,14' \
+        fontscale 0.57 linewidth 1.5 pointscale 0.7 background '#ffffff'
 }
 if (is_text) {
     set terminal dumb width,height mono noenhanced

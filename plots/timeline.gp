@@ -18,7 +18,8 @@ set xrange [0:duration]
 set style fill solid 1 noborder
 rate(_) = column('rate')*panel_scale[panel]
 moment(_) = column('panel') == panel ? column('time_s') : NaN
-mean_text(i) = sprintf(is_text ? 'mean %.3g%s' : 'mean %.3g %s', panel_mean[i]*panel_scale[i], panel_unit[i])
+mean_text(i) = sprintf('mean %.3g%s%s', panel_mean[i]*panel_scale[i], is_text ? '' : ' ', \
+                       panel_unit[i])
 
 set multiplot
 do for [panel = 1:panels] {

@@ -389,7 +389,7 @@ static void remove_work_folder(struct tally_plot *plot)
     DIR *folder = opendir(plot->work);
     struct dirent *entry;
     while (folder && (entry = readdir(folder)))
-        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             unlinkat(dirfd(folder), entry->d_name, 0);
     if (folder)
         closedir(folder);

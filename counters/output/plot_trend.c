@@ -306,13 +306,14 @@ static void write_all(struct trend *trend)
 
 static void release(struct trend *trend)
 {
-    struct function *function, *next;
-    HASH_ITER(hh, trend->functions, function, next)
-    {
-        HASH_DEL(trend->functions, function);
+    struct function *function = trend->functions;
+    HASH_CLEAR(hh, trend->functions);
+    while (function) {
+        struct function *next = function->hh.next;
         free(function->key);
         free(function->points);
         free(function);
+        function = next;
     }
     free(trend->totals);
     free(trend->chosen);

@@ -1,4 +1,4 @@
-"""tallystack plot: each kind in each format, redrawn from what --keep leaves, refused in a sentence."""
+"""Each kind of plot in each format, drawn again from what --keep leaves, refused in a sentence."""
 
 import os
 import re
@@ -30,7 +30,8 @@ def rename(name):
     code = spin.__code__.replace(co_name=name, co_qualname=name)
     return type(spin)(code, globals())
 
-names = ["it's {/*2 \\\\alpha}_2^3 `date` $x @y #z", 'say "a, b"', "長い名前の関数" * 12, "|cat", "%s%n"]
+names = ["it's {/*2 \\\\alpha}_2^3 `date` $x @y #z", 'say "a, b"', "長い名前の関数" * 12,
+         "|cat", "%s%n"]
 for name in names:
     rename(name)(0.05)
 fresh_pages(300)
@@ -145,6 +146,17 @@ def test_no_series_is_refused_with_what_to_do(run_cli, recordings, tmp_path):
     assert done.stderr == ("tallystack plot: the recording has no interval series; record with "
                            "-I MS, such as -I 100, to have one.\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_recording_is_drawn_and_says_so(run_cli, recordings, tmp_path):
+    damaged = tmp_path / "damaged.rec"
+    shutil.copytree(recordings / "one.rec", damaged)
+    with open(damaged / "series.csv", "a", encoding="utf-8") as series:
+        series.write("1e9,")
+    done = run_cli(["plot", "functions", "-i", damaged, "-o", "picture.txt"])
+    assert done.returncode == 125
+    assert "changed" in done.stderr
+    assert "Parts of the recording are damaged" in (tmp_path / "picture.txt").read_text()
 
 
 def test_a_missing_gnuplot_is_named_with_its_package(run_cli, recordings, tmp_path):
