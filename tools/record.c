@@ -37,6 +37,7 @@ struct record {
     struct tally_kernel_counter totals[TALLY_MAX_EVENTS];
     int total_count;
     uint64_t start_ns;
+    int said; /* notes that were printed */
 };
 
 static const struct argp_option options[] = {
@@ -432,6 +433,13 @@ static int finish(struct record *record, struct tally_session *session)
     return result;
 }
 
+static void say_notes(struct record *record)
+{
+    for (; record->said < record->run.note_count; record->said++)
+        if (!record->is_quiet)
+            fprintf(stderr, "tallystack record: %s\n", record->run.notes[record->said]);
+}
+
 static const char *stop_reason(uint32_t stopped)
 {
     return stopped == 1 ? "--max-size was reached" : strerror((int)stopped);
@@ -473,6 +481,7 @@ static int run_program(struct record *record, struct tally_session *session,
     if (!news.images)
         tally_run_note(&record->run, "no process could be sampled: the program is static or "
                                      "set-user-ID, and only its totals are known.");
+    say_notes(record);
     if (finish(record, session) < 0) {
         *status = TALLY_EXIT_FAILED;
         return TALLY_ERROR;
@@ -515,8 +524,7 @@ int cmd_record(int argc, char **argv)
         status = command_failed("record");
     } else {
         describe_run(&record);
-        for (int i = 0; i < record.run.note_count && !record.is_quiet; i++)
-            fprintf(stderr, "tallystack record: %s\n", record.run.notes[i]);
+        say_notes(&record);
         status = record_program(&record);
     }
     tally_run_release(&record.run);

@@ -83,6 +83,15 @@ static int open_terms(const struct tally_event *event, int *fds)
     return 0;
 }
 
+/* The encoding as libpfm4 writes it, with kernel code left out. */
+static void leave_kernel_out(struct tally_term *term)
+{
+    char *kernel = strstr(term->encoding, ":k=1");
+    if (kernel)
+        kernel[3] = '0';
+    term->exclude_kernel = true;
+}
+
 static int open_permitted(struct tally_event *event, int *fds, bool *degraded)
 {
     int error = open_terms(event, fds);
@@ -92,7 +101,7 @@ static int open_permitted(struct tally_event *event, int *fds, bool *degraded)
     for (int i = 0; i < rest.term_count; i++) {
         if (rest.terms[i].exclude_user || rest.terms[i].exclude_kernel)
             return error;
-        rest.terms[i].exclude_kernel = true;
+        leave_kernel_out(&rest.terms[i]);
     }
     if (tally_perf_check(&rest) < 0 || open_terms(&rest, fds) < 0)
         return error;

@@ -97,14 +97,20 @@ static bool takes_argument(char option)
     return option == 'W' || option == 'X';
 }
 
-static char *absolute(const char *file, const char *directory)
+static void drop_dots(char *file)
+{
+    for (char *dot; (dot = strstr(file, "/./"));)
+        memmove(dot, dot + 2, strlen(dot + 2) + 1);
+}
+
+char *tally_module_file(const char *file, const char *directory)
 {
     struct tally_buffer text = {0};
-    if (file[0] == '/' || file[0] == '<')
+    if (file[0] == '<' || file[0] == '\0')
         return tally_strdup(file);
-    while (!strncmp(file, "./", 2))
-        file += 2;
-    tally_buffer_printf(&text, "%s/%s", directory, file);
+    tally_buffer_printf(&text, "%s%s%s", file[0] == '/' ? "" : directory, file[0] == '/' ? "" : "/",
+                        file);
+    drop_dots(text.data);
     return text.data;
 }
 
@@ -116,7 +122,7 @@ void tally_module_of_program(const char *arguments, const char *directory, char 
     strsep(&rest, "\n"); /* the interpreter */
     for (char *word; (word = strsep(&rest, "\n"));) {
         if (word[0] != '-' || !word[1]) {
-            *file = absolute(word[1] || word[0] != '-' ? word : "<stdin>", directory);
+            *file = tally_module_file(word[1] || word[0] != '-' ? word : "<stdin>", directory);
             break;
         }
         const char *option = word + 1;

@@ -9,6 +9,12 @@
 #ifndef TALLY_PROFILE_MODULE_H
 #define TALLY_PROFILE_MODULE_H
 
+/*
+ * The name of a source file made absolute against `directory`; pseudo-files such as <frozen os> are
+ * left alone. The caller frees the result.
+ */
+char *tally_module_file(const char *file, const char *directory);
+
 /* The caller frees the result. `file` is absolute, or a pseudo-file such as <frozen os>. */
 char *tally_module_of(const char *file);
 

@@ -208,19 +208,6 @@ static uint32_t add_thread(struct builder *builder, uint32_t process, uint32_t t
 
 /* Code objects */
 
-static char *absolute_file(const struct builder *builder, char *file)
-{
-    struct tally_buffer text = {0};
-    if (file[0] == '/' || file[0] == '<' || file[0] == '\0')
-        return file;
-    const char *relative = file;
-    while (!strncmp(relative, "./", 2))
-        relative += 2;
-    tally_buffer_printf(&text, "%s/%s", builder->recording->run.directory, relative);
-    free(file);
-    return text.data;
-}
-
 /* The program's own file is __main__ in its workers too, which import it under another name. */
 static bool is_main(const struct builder *builder, const struct image_state *state,
                     const char *file, const char *module)
@@ -261,14 +248,15 @@ static void take_code(struct builder *builder, struct image_state *state,
     if (!code || code->is_known)
         return;
     char *name = tally_text_clean(text, record->qualname_size);
-    char *file = absolute_file(
-        builder, tally_text_clean(text + record->qualname_size, record->filename_size));
+    char *given = tally_text_clean(text + record->qualname_size, record->filename_size);
+    char *file = tally_module_file(given, builder->recording->run.directory);
     char *module = tally_module_of(file);
     const char *shown = is_main(builder, state, file, module) ? "__main__" : module;
     code->function = add_function(builder, shown, name, file, record->first_line);
     code->first_line = record->first_line;
     code->is_known = true;
     free(name);
+    free(given);
     free(file);
     free(module);
 }
