@@ -65,6 +65,21 @@ static void remove_folder(const char *path)
     rmdir(path);
 }
 
+/* Room for the files that are written last, when the samples may have filled the disk. */
+static const char reserve[] = "reserve";
+
+static void make_reserve(const struct tally_session *session)
+{
+    enum { RESERVE_SIZE = 512 << 10 };
+    int fd = openat(session->directory, reserve, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return;
+    bool has_room = posix_fallocate(fd, 0, RESERVE_SIZE) == 0;
+    close(fd);
+    if (!has_room)
+        unlinkat(session->directory, reserve, 0);
+}
+
 static int make_folder(struct tally_session *session, const char *path)
 {
     struct tally_buffer name = {0};
@@ -85,6 +100,7 @@ static int make_folder(struct tally_session *session, const char *path)
     session->directory = open(session->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (session->directory < 0)
         return tally_error("cannot open the recording \"%s\": %s.", path, strerror(errno));
+    make_reserve(session);
     return 0;
 }
 
@@ -544,6 +560,7 @@ static void close_images(struct tally_session *session)
 int tally_session_end(struct tally_session *session)
 {
     close_images(session);
+    unlinkat(session->directory, reserve, 0);
     FILE *series = session->series;
     session->series = NULL;
     if (series && fclose(series) != 0)
