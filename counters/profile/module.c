@@ -18,17 +18,19 @@ static const char *after_folder(const char *file, const char *name)
     return found;
 }
 
-/* Just behind ".../lib/pythonX.Y/", the standard library. */
+/* Just behind the last ".../lib/pythonX.Y/", the standard library. */
 static const char *after_library(const char *file)
 {
-    int size = 0;
-    for (const char *at = file; (at = strstr(at, "/python")); at++) {
-        int major, minor;
-        size = 0;
-        if (sscanf(at, "/python%d.%d/%n", &major, &minor, &size) == 2 && size > 0)
-            return at + size;
+    const char *found = NULL;
+    for (const char *at = file; (at = strstr(at, "/lib")); at++) {
+        int major, minor, size = 0;
+        const char *rest = at + strlen("/lib");
+        if (!strncmp(rest, "64", 2))
+            rest += 2;
+        if (sscanf(rest, "/python%d.%d/%n", &major, &minor, &size) == 2 && size > 0)
+            found = rest + size;
     }
-    return NULL;
+    return found;
 }
 
 static bool folder_has(const char *folder, size_t size, const char *name)
