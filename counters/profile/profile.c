@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/text.h"
+#include "profile/index.h"
 #include "profile/intern.h"
 #include "profile/module.h"
 #include "python/lines.h"
@@ -11,63 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* An open-addressing table from a key of three numbers to an index that is dense from 0. */
-struct key {
-    uint64_t a, b, c;
-};
-
-struct index_table {
-    size_t room, count;
-    struct entry {
-        struct key key;
-        uint32_t index; /* index + 1; 0: free */
-    } * entries;
-};
-
-static uint64_t hash_key(struct key key)
-{
-    uint64_t hash = key.a * UINT64_C(0x9e3779b97f4a7c15);
-    hash = (hash ^ hash >> 29 ^ key.b) * UINT64_C(0xbf58476d1ce4e5b9);
-    hash = (hash ^ hash >> 32 ^ key.c) * UINT64_C(0x94d049bb133111eb);
-    return hash ^ hash >> 31;
-}
-
-static struct entry *find_entry(struct entry *entries, size_t room, struct key key)
-{
-    for (size_t at = hash_key(key) & (room - 1);; at = (at + 1) & (room - 1)) {
-        struct entry *entry = &entries[at];
-        if (!entry->index ||
-            (entry->key.a == key.a && entry->key.b == key.b && entry->key.c == key.c))
-            return entry;
-    }
-}
-
-static void grow_table(struct index_table *table)
-{
-    size_t room = table->room ? table->room * 2 : 64;
-    struct entry *entries = tally_alloc_zeroed(room, sizeof(*entries));
-    for (size_t i = 0; i < table->room; i++)
-        if (table->entries[i].index)
-            *find_entry(entries, room, table->entries[i].key) = table->entries[i];
-    free(table->entries);
-    table->entries = entries;
-    table->room = room;
-}
-
-/* Index of the key; *is_new tells that it was added, with the next index. */
-static uint32_t table_index(struct index_table *table, struct key key, bool *is_new)
-{
-    if (table->count * 4 >= table->room * 3)
-        grow_table(table);
-    struct entry *entry = find_entry(table->entries, table->room, key);
-    *is_new = !entry->index;
-    if (*is_new) {
-        entry->key = key;
-        entry->index = (uint32_t)++table->count;
-    }
-    return entry->index - 1;
-}
 
 struct code {
     uint32_t function;
@@ -84,7 +28,7 @@ struct builder {
     struct tally_recording *recording;
     bool addresses;
     uint32_t read_only;
-    struct index_table functions, paths, cells, threads;
+    struct tally_index functions, paths, cells, threads;
     size_t function_room, path_room, cell_room, thread_room;
     int event_of[TALLY_MAX_COUNTERS];
     double factor_of[TALLY_MAX_COUNTERS];
@@ -104,7 +48,7 @@ struct image_state {
     size_t code_count;
     char *main_file, *main_module;
     double written[TALLY_MAX_COUNTERS]; /* weights of samples */
-    struct index_table lives;           /* (slot, life) of threads with final counts */
+    struct tally_index lives;           /* (slot, life) of threads with final counts */
     struct life {
         double counts[TALLY_MAX_COUNTERS];
         double handler_ns, handler_calls;
@@ -127,11 +71,11 @@ static uint32_t add_function(struct builder *builder, const char *module, const 
     struct tally_function function = {tally_intern(&profile->strings, module),
                                       tally_intern(&profile->strings, name),
                                       tally_intern(&profile->strings, file), first_line};
-    struct key key = {(uint64_t)(uintptr_t)function.name ^ (uint64_t)(uintptr_t)function.module
-                                                               << 20,
-                      (uint64_t)(uintptr_t)function.file, first_line};
+    struct tally_key key = {(uint64_t)(uintptr_t)function.name ^
+                                (uint64_t)(uintptr_t)function.module << 20,
+                            (uint64_t)(uintptr_t)function.file, first_line};
     bool is_new;
-    uint32_t index = table_index(&builder->functions, key, &is_new);
+    uint32_t index = tally_index_of(&builder->functions, key, &is_new);
     if (is_new) {
         ENSURE(profile->functions, profile->function_count, builder->function_room);
         profile->functions[profile->function_count++] = function;
@@ -142,9 +86,9 @@ static uint32_t add_function(struct builder *builder, const char *module, const 
 static uint32_t add_path(struct builder *builder, uint32_t parent, uint32_t function, uint32_t line)
 {
     struct tally_profile *profile = builder->profile;
-    struct key key = {parent, function, line};
+    struct tally_key key = {parent, function, line};
     bool is_new;
-    uint32_t index = table_index(&builder->paths, key, &is_new);
+    uint32_t index = tally_index_of(&builder->paths, key, &is_new);
     if (is_new) {
         ENSURE(profile->paths, profile->path_count, builder->path_room);
         profile->paths[profile->path_count++] = (struct tally_path){parent, function, line};
@@ -162,10 +106,10 @@ static struct tally_value *cell_values(struct builder *builder, uint32_t thread,
                                        uint32_t image, uint64_t pc)
 {
     struct tally_profile *profile = builder->profile;
-    struct key key = {thread, (uint64_t)image << 32 | path, pc};
+    struct tally_key key = {thread, (uint64_t)image << 32 | path, pc};
     size_t events = profile->event_count;
     bool is_new;
-    uint32_t index = table_index(&builder->cells, key, &is_new);
+    uint32_t index = tally_index_of(&builder->cells, key, &is_new);
     if (is_new) {
         if (profile->cell_count == builder->cell_room) {
             builder->cell_room = builder->cell_room ? builder->cell_room * 2 : 256;
@@ -186,10 +130,10 @@ static uint32_t add_thread(struct builder *builder, uint32_t process, uint32_t t
                            const char *name)
 {
     struct tally_profile *profile = builder->profile;
-    struct key key = {process, tid, 0};
+    struct tally_key key = {process, tid, 0};
     struct tally_buffer text = {0};
     bool is_new;
-    uint32_t index = table_index(&builder->threads, key, &is_new);
+    uint32_t index = tally_index_of(&builder->threads, key, &is_new);
     char *clean = tally_text_clean(name, strnlen(name, 16));
     tally_buffer_printf(&text, "%" PRIu32 " %s", tid, clean);
     if (is_new) {
@@ -370,7 +314,7 @@ static void take_counts(struct builder *builder, struct image_state *state,
     const uint64_t *counts = (const uint64_t *)(record + 1);
     bool is_new;
     uint32_t index =
-        table_index(&state->lives, (struct key){record->slot, record->life, 0}, &is_new);
+        tally_index_of(&state->lives, (struct tally_key){record->slot, record->life, 0}, &is_new);
     if (is_new)
         state->life = tally_realloc(state->life, state->lives.count, sizeof(*state->life));
     struct life *life = &state->life[index];
@@ -432,14 +376,13 @@ static void each_record(struct builder *builder, struct image_state *state,
                         bool definitions)
 {
     for (size_t i = 0; i < stream->chunk_count; i++) {
+        const struct tally_chunk *chunk = stream->chunks[i];
         uint32_t offset = 0, size;
         bool is_bad = false;
         const void *record;
-        if (i && stream->chunks[i]->sequence != stream->chunks[i - 1]->sequence + 1 &&
-            !builder->recording->is_damaged)
+        if (chunk->sequence != i && !builder->recording->is_damaged)
             tally_recording_damage(builder->recording, "a block of samples is missing.");
-        while ((record = tally_record_next(stream->chunks[i], &offset, builder->read_only, &size,
-                                           &is_bad))) {
+        while ((record = tally_record_next(chunk, &offset, builder->read_only, &size, &is_bad))) {
             if (!definitions)
                 take_record(builder, state, slot, record);
             else if (*(const uint8_t *)record == TALLY_RECORD_CODE)
@@ -451,6 +394,7 @@ static void each_record(struct builder *builder, struct image_state *state,
             tally_recording_damage(builder->recording,
                                    "a block of samples has damaged records; what follows in it is "
                                    "left out.");
+        tally_chunk_done(chunk);
         builder->done++;
         if (builder->progress)
             builder->progress(builder->done / builder->all, builder->progress_context);
@@ -598,7 +542,7 @@ static void read_image(struct builder *builder, uint32_t number, double *seen)
         free(state.codes[i].lines);
     }
     free(state.codes);
-    free(state.lives.entries);
+    tally_index_release(&state.lives);
     free(state.life);
     free(state.main_file);
     free(state.main_module);
@@ -700,10 +644,10 @@ struct tally_profile *tally_profile_new(struct tally_recording *recording, bool 
     account_for_rest(&builder, seen);
     sum_totals(profile);
     free(builder.root_file);
-    free(builder.functions.entries);
-    free(builder.paths.entries);
-    free(builder.cells.entries);
-    free(builder.threads.entries);
+    tally_index_release(&builder.functions);
+    tally_index_release(&builder.paths);
+    tally_index_release(&builder.cells);
+    tally_index_release(&builder.threads);
     return profile;
 }
 
