@@ -394,7 +394,8 @@ static void each_record(struct builder *builder, struct image_state *state,
             tally_recording_damage(builder->recording,
                                    "a block of samples has damaged records; what follows in it is "
                                    "left out.");
-        tally_chunk_done(chunk);
+        if (i % TALLY_CHUNKS_HELD == 0 || i + 1 == stream->chunk_count)
+            tally_image_let_go(state->image);
         builder->done++;
         if (builder->progress)
             builder->progress(builder->done / builder->all, builder->progress_context);

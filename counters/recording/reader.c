@@ -82,7 +82,7 @@ static int read_description(struct tally_recording *recording, int directory,
     char *text = map_file(recording, directory, "session.json", &size);
     if (!text)
         return tally_error("\"%s\" is no recording: it has no session.json.", recording->path);
-    if (seal && tally_seal_check(seal, "session.json", text, size, NULL))
+    if (seal && tally_seal_check(seal, "session.json", text, size, NULL, NULL))
         return tally_error_code(TALLY_DAMAGED,
                                 "session.json of the recording was changed after it was sealed, so "
                                 "what its samples count is not known; restore the file.");
@@ -104,7 +104,7 @@ static void read_series(struct tally_recording *recording, int directory,
     const char *text = map_file(recording, directory, "series.csv", &size);
     if (!text)
         return;
-    if (seal && tally_seal_check(seal, "series.csv", text, size, NULL)) {
+    if (seal && tally_seal_check(seal, "series.csv", text, size, NULL, NULL)) {
         tally_recording_damage(recording, "series.csv of the recording was changed after it was "
                                           "sealed; the interval series is left out.");
         return;
@@ -112,26 +112,46 @@ static void read_series(struct tally_recording *recording, int directory,
     recording->series = strndup(text, size);
 }
 
+/* Whole pages of a mapping that was not written to. */
+static void let_go(const void *bytes, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)bytes;
+    uintptr_t end = (start + size) / page * page;
+    start = (start + page - 1) / page * page;
+    if (start < end)
+        madvise((void *)start, end - start, MADV_DONTNEED);
+}
+
+void tally_image_let_go(const struct tally_image *image)
+{
+    let_go((const char *)image->header + TALLY_HEADER_SIZE, image->size - TALLY_HEADER_SIZE);
+}
+
+/* A chunk with what it is ordered by, so that ordering does not bring it back into memory. */
+struct place {
+    uint32_t slot, sequence;
+    const struct tally_chunk *chunk;
+};
+
 static int by_sequence(const void *a, const void *b)
 {
-    const struct tally_chunk *left = *(const struct tally_chunk *const *)a;
-    const struct tally_chunk *right = *(const struct tally_chunk *const *)b;
+    const struct place *left = a, *right = b;
     if (left->slot != right->slot)
         return left->slot < right->slot ? -1 : 1;
     return left->sequence < right->sequence ? -1 : left->sequence > right->sequence;
 }
 
-static void group_by_slot(struct tally_image *image, const struct tally_chunk **chunks,
-                          size_t count)
+static void group_by_slot(struct tally_image *image, struct place *places, size_t count)
 {
-    qsort(chunks, count, sizeof(*chunks), by_sequence);
+    qsort(places, count, sizeof(*places), by_sequence);
     for (size_t i = 0; i < count;) {
         size_t end = i + 1;
-        while (end < count && chunks[end]->slot == chunks[i]->slot)
+        while (end < count && places[end].slot == places[i].slot)
             end++;
-        struct tally_slot_stream stream = {.slot = chunks[i]->slot, .chunk_count = end - i};
+        struct tally_slot_stream stream = {.slot = places[i].slot, .chunk_count = end - i};
         stream.chunks = tally_alloc(stream.chunk_count * sizeof(*stream.chunks));
-        memcpy(stream.chunks, chunks + i, stream.chunk_count * sizeof(*stream.chunks));
+        for (size_t k = 0; k < stream.chunk_count; k++)
+            stream.chunks[k] = places[i + k].chunk;
         image->slots = tally_realloc(image->slots, image->slot_count + 1, sizeof(*image->slots));
         image->slots[image->slot_count++] = stream;
         i = end;
@@ -140,11 +160,12 @@ static void group_by_slot(struct tally_image *image, const struct tally_chunk **
 
 /* The chunks of an image that are whole and as they were sealed. */
 static void find_chunks(struct tally_recording *recording, struct tally_image *image,
-                        const char *name, char *bytes, size_t size, const bool *block_ok)
+                        const char *name, const bool *block_ok)
 {
     uint64_t claimed = image->header->chunk_count;
-    size_t room = (size - TALLY_HEADER_SIZE) / TALLY_CHUNK_SIZE, count = 0;
-    const struct tally_chunk **chunks = tally_alloc_zeroed(room, sizeof(*chunks));
+    size_t room = (image->size - TALLY_HEADER_SIZE) / TALLY_CHUNK_SIZE, count = 0;
+    const char *bytes = (const char *)image->header;
+    struct place *places = tally_alloc_zeroed(room, sizeof(*places));
     for (size_t i = 0; i < room; i++) {
         size_t offset = TALLY_HEADER_SIZE + i * TALLY_CHUNK_SIZE;
         size_t block = offset / TALLY_SEAL_BLOCK;
@@ -157,21 +178,24 @@ static void find_chunks(struct tally_recording *recording, struct tally_image *i
                                    name);
             continue;
         }
-        if (chunk->magic == 0)
+        const struct tally_chunk head = *chunk;
+        if (i % TALLY_CHUNKS_HELD == 0)
+            tally_image_let_go(image);
+        if (head.magic == 0)
             continue; /* claimed, then the process was killed */
-        if (chunk->magic != TALLY_CHUNK_MAGIC || chunk->used % 8 ||
-            chunk->used > TALLY_CHUNK_SIZE - sizeof(*chunk)) {
+        if (head.magic != TALLY_CHUNK_MAGIC || head.used % 8 ||
+            head.used > TALLY_CHUNK_SIZE - sizeof(head)) {
             tally_recording_damage(recording, "%s: a block of samples is damaged; it is left out.",
                                    name);
             continue;
         }
-        chunks[count++] = chunk;
+        places[count++] = (struct place){head.slot, head.sequence, chunk};
     }
     if (claimed > room && !recording->run.stopped)
         tally_recording_damage(recording, "%s is shorter than it was; what is missing is left out.",
                                name);
-    group_by_slot(image, chunks, count);
-    free(chunks);
+    group_by_slot(image, places, count);
+    free(places);
 }
 
 static void terminate_strings(struct tally_image_header *header)
@@ -191,7 +215,7 @@ static void read_image(struct tally_recording *recording, int directory, const c
     struct tally_image_header *header = (struct tally_image_header *)bytes;
     if (bytes && seal) {
         block_ok = tally_alloc_zeroed(size / TALLY_SEAL_BLOCK + 2, sizeof(*block_ok));
-        size_t differ = tally_seal_check(seal, name, bytes, size, block_ok);
+        size_t differ = tally_seal_check(seal, name, bytes, size, block_ok, let_go);
         if (differ)
             tally_recording_damage(recording,
                                    "%s was changed after it was sealed; the parts that "
@@ -210,8 +234,8 @@ static void read_image(struct tally_recording *recording, int directory, const c
     recording->images =
         tally_realloc(recording->images, recording->image_count + 1, sizeof(*recording->images));
     struct tally_image *image = &recording->images[recording->image_count++];
-    *image = (struct tally_image){.header = header};
-    find_chunks(recording, image, name, bytes, size, block_ok);
+    *image = (struct tally_image){.header = header, .size = size};
+    find_chunks(recording, image, name, block_ok);
     free(block_ok);
 }
 

@@ -22,6 +22,7 @@ struct tally_slot_stream {
 
 struct tally_image {
     const struct tally_image_header *header; /* strings in it are terminated */
+    size_t size;                             /* of the file, which is mapped from the header on */
     size_t slot_count;
     struct tally_slot_stream *slots;
 };
@@ -47,6 +48,13 @@ void tally_recording_close(struct tally_recording *recording);
 /* Adds a sentence, once; marks the recording damaged. */
 void tally_recording_damage(struct tally_recording *recording, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/*
+ * Lets the chunks of an image leave memory; they come back from the file when they are looked at.
+ * To be called every TALLY_CHUNKS_HELD chunks, so that memory does not grow with the recording.
+ */
+enum { TALLY_CHUNKS_HELD = 16 };
+void tally_image_let_go(const struct tally_image *image);
 
 /*
  * The record at *offset of the chunk's records, its full size in *size, and *offset moved on. NULL

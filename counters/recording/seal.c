@@ -200,7 +200,7 @@ const char *tally_seal_name(const struct tally_seal *seal, size_t index)
 }
 
 size_t tally_seal_check(const struct tally_seal *seal, const char *name, const void *bytes,
-                        size_t size, bool *block_ok)
+                        size_t size, bool *block_ok, void (*done)(const void *bytes, size_t size))
 {
     const struct sealed_file *file = NULL;
     for (size_t i = 0; i < seal->count; i++)
@@ -208,11 +208,12 @@ size_t tally_seal_check(const struct tally_seal *seal, const char *name, const v
             file = &seal->files[i];
     size_t differ = 0, actual = block_count(size);
     for (size_t i = 0; i < actual; i++) {
-        bool ok = false;
-        if (file && i < file->block_count && block_size(size, i) == block_size(file->size, i)) {
-            const unsigned char *block = (const unsigned char *)bytes + i * TALLY_SEAL_BLOCK;
-            ok = checksum(block, block_size(size, i)) == file->checksums[i];
-        }
+        const unsigned char *block = (const unsigned char *)bytes + i * TALLY_SEAL_BLOCK;
+        size_t part = block_size(size, i);
+        bool ok = file && i < file->block_count && part == block_size(file->size, i) &&
+                  checksum(block, part) == file->checksums[i];
+        if (done)
+            done(block, part);
         if (block_ok)
             block_ok[i] = ok;
         differ += !ok;

@@ -28,10 +28,11 @@ const char *tally_seal_name(const struct tally_seal *seal, size_t index);
 /*
  * Holds the bytes of a file against the seal. Returns how many blocks differ; `block_ok`, if not
  * NULL, gets one flag per block of the actual size. A file that is shorter or longer than it was,
- * or unknown, has the missing or surplus blocks count as different.
+ * or unknown, has the missing or surplus blocks count as different. `done`, if not NULL, is called
+ * with each block that was looked at: a mapping need not stay in memory.
  */
 size_t tally_seal_check(const struct tally_seal *seal, const char *name, const void *bytes,
-                        size_t size, bool *block_ok);
+                        size_t size, bool *block_ok, void (*done)(const void *bytes, size_t size));
 
 void tally_seal_free(struct tally_seal *seal);
 

@@ -62,11 +62,12 @@ static void test_names_and_bytes(void **state)
         seen += !strcmp(name, "data") + !strcmp(name, "empty") + !strcmp(name, "one") +
                 100 * !strcmp(name, "seal");
     assert_int_equal(seen, 3);
-    assert_int_equal(tally_seal_check(sealed.seal, "data", content, SIZE, ok), 0);
+    assert_int_equal(tally_seal_check(sealed.seal, "data", content, SIZE, ok, NULL), 0);
     for (int i = 0; i < BLOCKS; i++)
         assert_true(ok[i]);
-    assert_int_equal(tally_seal_check(sealed.seal, "empty", "", 0, NULL), 0);
-    assert_int_equal(tally_seal_check(sealed.seal, "one", content, TALLY_SEAL_BLOCK, NULL), 0);
+    assert_int_equal(tally_seal_check(sealed.seal, "empty", "", 0, NULL, NULL), 0);
+    assert_int_equal(tally_seal_check(sealed.seal, "one", content, TALLY_SEAL_BLOCK, NULL, NULL),
+                     0);
     end(&sealed);
 }
 
@@ -81,7 +82,7 @@ static void test_changed_bytes(void **state)
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
         for (unsigned bit = 0; bit < 8; bit++) {
             content[places[i]] ^= (unsigned char)(1u << bit);
-            assert_int_equal(tally_seal_check(sealed.seal, "data", content, SIZE, ok), 1);
+            assert_int_equal(tally_seal_check(sealed.seal, "data", content, SIZE, ok, NULL), 1);
             for (size_t block = 0; block < BLOCKS; block++)
                 assert_int_equal(ok[block], block != places[i] / TALLY_SEAL_BLOCK);
             content[places[i]] ^= (unsigned char)(1u << bit);
@@ -96,18 +97,20 @@ static void test_lengths(void **state)
     (void)state;
     make(&sealed);
     assert_int_equal(reread(&sealed), 0);
-    assert_int_equal(tally_seal_check(sealed.seal, "data", content, SIZE - 1, ok), 1);
+    assert_int_equal(tally_seal_check(sealed.seal, "data", content, SIZE - 1, ok, NULL), 1);
     assert_true(ok[0] && ok[1] && ok[2] && !ok[3]);
-    assert_int_equal(tally_seal_check(sealed.seal, "data", content, SIZE + 1, ok), 1);
+    assert_int_equal(tally_seal_check(sealed.seal, "data", content, SIZE + 1, ok, NULL), 1);
     assert_true(ok[0] && ok[1] && ok[2] && !ok[3]);
-    assert_int_equal(tally_seal_check(sealed.seal, "data", content, 2 * TALLY_SEAL_BLOCK, ok), 2);
+    assert_int_equal(tally_seal_check(sealed.seal, "data", content, 2 * TALLY_SEAL_BLOCK, ok, NULL),
+                     2);
     assert_true(ok[0] && ok[1]);
-    assert_int_equal(tally_seal_check(sealed.seal, "data", content, 0, ok), BLOCKS);
-    assert_int_equal(tally_seal_check(sealed.seal, "empty", content, 1, ok), 1);
+    assert_int_equal(tally_seal_check(sealed.seal, "data", content, 0, ok, NULL), BLOCKS);
+    assert_int_equal(tally_seal_check(sealed.seal, "empty", content, 1, ok, NULL), 1);
     assert_false(ok[0]);
-    assert_int_equal(tally_seal_check(sealed.seal, "one", content, TALLY_SEAL_BLOCK + 1, ok), 1);
+    assert_int_equal(tally_seal_check(sealed.seal, "one", content, TALLY_SEAL_BLOCK + 1, ok, NULL),
+                     1);
     assert_true(ok[0] && !ok[1]);
-    assert_int_equal(tally_seal_check(sealed.seal, "unknown", content, SIZE, ok), BLOCKS);
+    assert_int_equal(tally_seal_check(sealed.seal, "unknown", content, SIZE, ok, NULL), BLOCKS);
     assert_false(ok[0] || ok[1] || ok[2] || ok[3]);
     end(&sealed);
 }
@@ -200,7 +203,7 @@ static void test_sealing_again(void **state)
     fake_file(sealed.fake, "data", content, SIZE);
     assert_int_equal(tally_seal_write(sealed.directory), 0);
     assert_int_equal(reread(&sealed), 0);
-    assert_int_equal(tally_seal_check(sealed.seal, "data", content, SIZE, NULL), 0);
+    assert_int_equal(tally_seal_check(sealed.seal, "data", content, SIZE, NULL, NULL), 0);
     end(&sealed);
 }
 
