@@ -7,13 +7,16 @@ TALLYSTACK_TEST_REQUIRE names, with commas between, of what a test may not be sk
 
 import csv
 import io
+import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORKLOADS = ROOT / "tests/workloads"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 REQUIRED = set(filter(None, os.environ.get("TALLYSTACK_TEST_REQUIRE", "").split(",")))
 
@@ -127,3 +130,131 @@ def read_csv():
     def read(text):
         return list(csv.DictReader(io.StringIO(text, newline="")))
     return read
+
+
+@pytest.fixture(scope="session")
+def kernel_events(tallystack):
+    """For what needs perf_event_open: skips where the kernel refuses it."""
+    done = subprocess.run([tallystack, "list", "--csv", "page-faults"], check=True, text=True,
+                          stdout=subprocess.PIPE)
+    found = {row["name"]: row for row in csv.DictReader(io.StringIO(done.stdout))}
+    if found["page-faults"]["available"] != "yes":
+        lack("perf_event_open", found["page-faults"]["reason"])
+
+
+class Recording:
+    """What `tallystack record` left, and how it ended."""
+
+    def __init__(self, run, command, path):
+        self.command = command
+        self.path = pathlib.Path(path)
+        self.returncode, self.stdout, self.stderr = run.returncode, run.stdout, run.stderr
+
+    def run(self):
+        """session.json: what was run and counted."""
+        return json.loads((self.path / "session.json").read_text())
+
+    def total(self, event):
+        """The whole run's count, from the kernel's own inherited counter."""
+        return next(e["total"] for e in self.run()["events"] if e["name"] == event)
+
+    def report(self, *options):
+        done = subprocess.run([self.command, "report", "-i", self.path, *options], timeout=120,
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    def rows(self, by="function", event=None):
+        """The report's rows of one event (the first), numbers as numbers."""
+        rows = list(csv.DictReader(io.StringIO(self.report("--csv", "--by", by), newline="")))
+        event = event or self.run()["events"][0]["name"]
+        for row in rows:
+            for name in ("self", "inclusive", "samples", "self_low", "self_high", "line"):
+                if row.get(name):
+                    row[name] = (int if row[name].isdigit() else float)(row[name])
+        return [row for row in rows if row["event"] == event]
+
+    def self_of(self, by="function", event=None):
+        """Self counts by what the rows are named after, such as the function."""
+        key = by if by != "line" else "function"
+        counts = {}
+        for row in self.rows(by, event):
+            counts[row[key]] = counts.get(row[key], 0) + row["self"]
+        return counts
+
+    def assert_sums_close(self):
+        """All rows of any view sum to the total, to the count."""
+        for event in self.run()["events"]:
+            for by in ("function", "line", "module", "thread", "process"):
+                counted = sum(row["self"] for row in self.rows(by, event["name"]))
+                assert counted == event["total"], (by, event["name"])
+
+
+@pytest.fixture
+def record(tallystack, tmp_path):
+    """record(program, *arguments, options=..., **kw): runs it under `record` and returns a Recording.
+
+    The program is a path or words; options are record's, page faults by default. Unless told
+    otherwise by status=, the program has to end with 0; before= are words to put before all.
+    record.read(done, path) gives the Recording of a run that was made otherwise.
+    """
+    made = []
+
+    def run(*command, options=("-e", "page-faults"), status=0, **kw):
+        path = tmp_path / f"run{len(made)}.rec"
+        made.append(path)
+        settings = dict(cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE, timeout=100, text=True, errors="replace")
+        settings.update(kw)
+        before = settings.pop("before", [])
+        words = [*before, tallystack, "record", "-q", *options, "-o", path, "--", *command]
+        done = subprocess.run(list(map(str, words)), **settings)
+        assert done.returncode == status, done.stderr
+        return Recording(done, tallystack, path)
+
+    run.read = lambda done, path: Recording(done, tallystack, path)
+    return run
+
+
+@pytest.fixture(scope="session")
+def build_c(tmp_path_factory):
+    """build_c(source, *flags): compiles a C file into a program or library; returns its path."""
+    built = {}
+
+    def build(source, *flags):
+        key = (str(source), *flags)
+        if key not in built:
+            folder = tmp_path_factory.mktemp("c")
+            built[key] = str(folder / pathlib.Path(source).stem)
+            subprocess.run(["cc", "-O1", "-D_GNU_SOURCE", "-Wall", "-Werror", "-o", built[key],
+                            source, *flags], check=True)
+        return built[key]
+    return build
+
+
+@pytest.fixture(scope="session")
+def deny_perf(build_c):
+    """A program that runs another one to which the kernel refuses perf_event_open."""
+    return build_c(ROOT / "tests/fault/deny_perf.c")
+
+
+@pytest.fixture
+def as_nobody():
+    """Words to put before a command so that it runs as the user nobody."""
+    if os.getuid() != 0:
+        lack("root", "only root can become another user")
+    if not shutil.which("setpriv"):
+        lack("setpriv", "setpriv is not installed")
+    return ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+
+
+@pytest.fixture(scope="session")
+def workloads():
+    """The folder of the programs to measure."""
+    return WORKLOADS
+
+
+@pytest.fixture
+def workloads_copy(tmp_path):
+    """The same in the test's own folder, which has spaces and letters beyond ASCII in its name."""
+    return pathlib.Path(shutil.copytree(WORKLOADS, tmp_path / "Maß und Zahl – 計測"))

@@ -1,0 +1,75 @@
+"""Shares of CPU time: what a function (or thread) says it had lies in the printed interval."""
+
+import concurrent.futures
+import json
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("kernel_events")
+SECONDS = 0.4
+CASES = [("functions", "2:1"), ("functions", "5:3:1"), ("threads", "2:1"), ("threads", "5:3:1")]
+
+
+def one_run(record, python, workloads, how, shares, seed):
+    """Whether the true share of each function (or thread) lies inside its interval."""
+    done = record(python, "-B", workloads / "cpu_load.py", how, shares, SECONDS, seed,
+                  options=("-e", "task-clock"))
+    rows = done.rows("thread" if how == "threads" else "function")
+    total = sum(row["self"] for row in rows)
+    assert total == done.total("task-clock")
+    if how == "threads":
+        rows = {row["thread"].split()[0]: row for row in rows}
+    else:
+        rows = {row["function"]: row for row in rows}
+    inside = []
+    for name, seconds in json.loads(done.stdout).items():
+        row, share = rows[name], seconds * 1e9 / total
+        assert row["self_low"] < row["self"] < row["self_high"]
+        inside.append(row["self_low"] / total <= share <= row["self_high"] / total)
+    return inside
+
+
+def count_inside(record, python, workloads, how, shares, runs):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        inside = list(pool.map(lambda seed: one_run(record, python, workloads, how, shares, seed),
+                               range(runs)))
+    return [sum(column) for column in zip(*inside)]
+
+
+@pytest.mark.parametrize("how, shares", CASES)
+def test_shares(record, python, workloads, how, shares):
+    """Of 20 seeded runs at least 16: with intervals of 95 % fewer have a chance of 1 in 400."""
+    counts = count_inside(record, python, workloads, how, shares, 20)
+    print(how, shares, counts)
+    assert min(counts) >= 16, counts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how, shares", CASES)
+def test_shares_of_100_runs(record, any_python, workloads, how, shares):
+    counts = count_inside(record, any_python, workloads, how, shares, 100)
+    print(how, shares, counts)
+    assert min(counts) >= 90, counts
+
+
+@pytest.mark.parametrize("how, shares", [("functions", "5:3:1"), ("threads", "2:1")])
+def test_intervals_are_of_a_use(record, python, workloads, how, shares):
+    """An interval that holds the truth because it holds everything would be of none."""
+    done = record(python, "-B", workloads / "cpu_load.py", how, shares, SECONDS, 0,
+                  options=("-e", "task-clock"))
+    rows = done.rows("thread" if how == "threads" else "function")
+    total = sum(row["self"] for row in rows)
+    assert sum(row["samples"] for row in rows) > 0.8 * 1000 * SECONDS
+    for row in rows:
+        # Of n samples, a share's interval is at most 2 x 1.96 x sqrt(1/4n) wide, and a little.
+        assert (row["self_high"] - row["self_low"]) / total < 0.11
+
+
+def test_code_that_releases_the_gil(record, any_python, workloads):
+    done = record(any_python, "-B", workloads / "releases_gil.py", options=("-e", "task-clock"))
+    counts = done.self_of()
+    for function, seconds in json.loads(done.stdout).items():
+        assert counts[function] == pytest.approx(seconds * 1e9, rel=0.2)
+    native = done.report("--by", "native", "--csv")
+    assert "libz.so" in native or "deflate" in native
+    assert sum(row["self"] for row in done.rows("native")) == done.total("task-clock")
