@@ -139,7 +139,7 @@ def test_killed_recorder(tallystack, tmp_path, python, workloads):
     assert touched_pages >= 1000
 
 
-@pytest.mark.xfail(strict=True, reason=OUTLIVES)
+@MAY_OUTLIVE
 def test_child_that_outlives_the_run(python, record, tmp_path, workloads):
     """What a process does after the program ended is not of the run, and does not damage it."""
     (tmp_path / "daemon.py").write_text(
@@ -327,11 +327,12 @@ def test_static_child_has_no_agent(python, record, tmp_path, workloads, build_c,
     (tmp_path / "runs.py").write_text("import subprocess, sys\n"
                                       "subprocess.run([sys.argv[1], '5000'], check=True)\n")
     done = record(python, "-B", "runs.py", program)
-    assert 5000 <= done.self_of()["[no agent]"] <= 5200
+    # Its own start is some 25 more.
+    assert 5015 <= done.self_of()["[no agent]"] <= 5100
     done.assert_sums_close()
     # As the program that is asked for, it is all there is.
     alone = record(program, 5000)
-    assert 5000 <= alone.self_of()["[no agent]"] <= 5200
+    assert 5015 <= alone.self_of()["[no agent]"] <= 5100
     alone.assert_sums_close()
 
 
