@@ -12,12 +12,13 @@ enum {
     INSTRUCTIONS = 64,
     TSTATE_SIZE = 512,
     CHUNK_HEAD = 24,
+    FRAME_SIZE = 80,
     STRING_STATE_COMPACT_ASCII = 1 << 2 | 1 << 5 | 1 << 6,
 };
 
 static const struct py_layout *layout;
 static char code_type[64], tstate[TSTATE_SIZE];
-static char chunk[CHUNK_HEAD + FAKE_DEPTH * 80] __attribute__((aligned(16)));
+static char chunk[CHUNK_HEAD + FAKE_DEPTH * FRAME_SIZE] __attribute__((aligned(16)));
 static char *codes[FAKE_CODES];
 
 static void put_word(char *object, size_t offset, uint64_t word)
@@ -35,8 +36,14 @@ static char *new_string(const char *text)
     char *object = tally_alloc_zeroed(1, OBJECT_SIZE);
     put_word(object, 16, strlen(text));
     put_word(object, 32, STRING_STATE_COMPACT_ASCII);
-    memcpy(object + layout->unicode_ascii, text, strlen(text));
+    snprintf(object + layout->unicode_ascii, OBJECT_SIZE - layout->unicode_ascii, "%s", text);
     return object;
+}
+
+static void put_entry(char *at, char step)
+{
+    at[0] = (char)0xe9;
+    at[1] = step;
 }
 
 /* A line table of one line more for each two instructions (kind 13: no columns). */
@@ -45,7 +52,7 @@ static char *new_lines(void)
     char *object = tally_alloc_zeroed(1, OBJECT_SIZE);
     put_word(object, 16, INSTRUCTIONS);
     for (int i = 0; i < INSTRUCTIONS; i += 2)
-        memcpy(object + 32 + i, i ? "\xe9\x02" : "\xe9\x00", 2);
+        put_entry(object + 32 + i, i ? 2 : 0);
     return object;
 }
 
@@ -96,11 +103,11 @@ void fake_interpreter_call(uint32_t number)
 {
     uint64_t previous = 0;
     for (uint32_t depth = 0; depth < FAKE_DEPTH; depth++) {
-        char *frame = chunk + CHUNK_HEAD + depth * 80;
+        char *frame = chunk + CHUNK_HEAD + (size_t)depth * FRAME_SIZE;
         uint32_t digits = depth + 1 < FAKE_DEPTH ? number >> (FAKE_DEPTH - depth) : number;
         const char *code = codes[(digits * 31 + depth * 17) % FAKE_CODES];
         uint64_t instruction = (digits * 7 + depth) % INSTRUCTIONS;
-        memset(frame, 0, 80);
+        memset(frame, 0, FRAME_SIZE);
         put_word(frame, layout->frame_code, address_of(code));
         put_word(frame, layout->frame_previous, previous);
         put_word(frame, layout->frame_ip, address_of(code + layout->code_start) + 2 * instruction);

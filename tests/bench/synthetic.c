@@ -76,10 +76,12 @@ static int attach(struct tally_session *session)
 {
     const char *value = NULL;
     struct tally_hello hello = {.kind = TALLY_HELLO_IMAGE};
-    int fds[2];
+    int fds[2] = {-1, -1};
     for (char *const *entry = tally_session_environment(session); *entry; entry++)
         if (!strncmp(*entry, TALLY_SESSION_VARIABLE "=", sizeof(TALLY_SESSION_VARIABLE)))
             value = *entry + sizeof(TALLY_SESSION_VARIABLE);
+    if (!value)
+        return tally_error("the session has no name.");
     int peer = connect_as(value, &hello);
     if (peer < 0)
         return peer;
@@ -150,6 +152,8 @@ static int write_samples(struct thread *threads, uint64_t samples, uint32_t stac
 {
     uint64_t seed = 88172645463325252;
     uint32_t stack = 0;
+    if (!stacks)
+        return tally_error("there must be stacks.");
     for (uint64_t i = 0; i < samples; i++) {
         if (i % RUN_LENGTH == 0) {
             seed ^= seed << 13;

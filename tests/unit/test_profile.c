@@ -441,6 +441,28 @@ static void test_what_damage_took_is_lost(void **state)
     close_profile(&opened, fake);
 }
 
+/* A slot's first block never reached the disk, with no seal to tell. */
+static void test_a_missing_block_is_told(void **state)
+{
+    struct fake_recording *fake;
+    struct fake_image *image = start(&fake, 10000);
+    struct opened opened = {0};
+    (void)state;
+    for (int i = 0; i < 9000; i++)
+        fake_sample(image, 0, 0, TALLY_NODE_NATIVE, 1);
+    memset(image->chunks, 0, TALLY_CHUNK_SIZE);
+    fake_write(fake, false);
+    assert_int_equal(tally_recording_open(&opened.recording, fake->path), 0);
+    assert_false(opened.recording->is_damaged);
+    opened.profile = tally_profile_new(opened.recording, false, NULL, NULL);
+    tally_view_make(&opened.view, TALLY_VIEW_FUNCTION, opened.profile, NULL, 0);
+    assert_true(opened.recording->is_damaged);
+    assert_string_equal(opened.recording->notes[1], "a block of samples is missing.");
+    assert_true(self_of(&opened, "[lost]", 0) == 10000 - self_of(&opened, "[native thread]", 0));
+    assert_sums_close(&opened);
+    close_profile(&opened, fake);
+}
+
 /* Clocks from accounts are rounded: samples may sum to more than the total, which is told. */
 static void test_excess(void **state)
 {
@@ -592,6 +614,7 @@ int main(void)
         cmocka_unit_test(test_programs_without_an_agent),
         cmocka_unit_test(test_unsupported_interpreters),
         cmocka_unit_test(test_what_damage_took_is_lost),
+        cmocka_unit_test(test_a_missing_block_is_told),
         cmocka_unit_test(test_excess),
         cmocka_unit_test(test_missing_totals),
         cmocka_unit_test(test_no_process_at_all),

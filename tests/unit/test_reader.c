@@ -120,8 +120,8 @@ static void test_chunks_in_any_order(void **state)
     (void)state;
     assert_int_equal(image->chunk_count, 3);
     memcpy(spare, image->chunks, TALLY_CHUNK_SIZE);
-    memcpy(image->chunks, image->chunks + 2 * TALLY_CHUNK_SIZE, TALLY_CHUNK_SIZE);
-    memcpy(image->chunks + 2 * TALLY_CHUNK_SIZE, spare, TALLY_CHUNK_SIZE);
+    memcpy(image->chunks, image->chunks + (size_t)2 * TALLY_CHUNK_SIZE, TALLY_CHUNK_SIZE);
+    memcpy(image->chunks + (size_t)2 * TALLY_CHUNK_SIZE, spare, TALLY_CHUNK_SIZE);
     fake_write(fake, true);
     struct tally_recording *recording = open_recording(fake);
     for (size_t k = 0; k < recording->images[0].slot_count; k++)
@@ -138,7 +138,7 @@ static void test_killed_before_a_chunk_was_written(void **state)
     struct fake_image *image = &fake->images[0];
     bool is_bad = false;
     (void)state;
-    memset(image->chunks + 2 * TALLY_CHUNK_SIZE, 0, TALLY_CHUNK_SIZE);
+    memset(image->chunks + (size_t)2 * TALLY_CHUNK_SIZE, 0, TALLY_CHUNK_SIZE);
     image->header.state = TALLY_IMAGE_SAMPLING;
     fake_write(fake, false);
     struct tally_recording *recording = open_recording(fake);
@@ -274,7 +274,7 @@ static void test_foreign_bytes_in_chunks(void **state)
     (void)state;
     ((struct tally_chunk *)image->chunks)->magic = 1;
     ((struct tally_chunk *)(image->chunks + TALLY_CHUNK_SIZE))->used = TALLY_CHUNK_SIZE;
-    ((struct tally_chunk *)(image->chunks + 2 * TALLY_CHUNK_SIZE))->used = 12;
+    ((struct tally_chunk *)(image->chunks + (size_t)2 * TALLY_CHUNK_SIZE))->used = 12;
     fake_write(fake, false);
     struct tally_recording *recording = open_recording(fake);
     assert_true(recording->is_damaged && has_note(recording, "damaged"));

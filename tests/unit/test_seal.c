@@ -101,8 +101,8 @@ static void test_lengths(void **state)
     assert_true(ok[0] && ok[1] && ok[2] && !ok[3]);
     assert_int_equal(tally_seal_check(sealed.seal, "data", content, SIZE + 1, ok, NULL), 1);
     assert_true(ok[0] && ok[1] && ok[2] && !ok[3]);
-    assert_int_equal(tally_seal_check(sealed.seal, "data", content, 2 * TALLY_SEAL_BLOCK, ok, NULL),
-                     2);
+    assert_int_equal(
+        tally_seal_check(sealed.seal, "data", content, (size_t)2 * TALLY_SEAL_BLOCK, ok, NULL), 2);
     assert_true(ok[0] && ok[1]);
     assert_int_equal(tally_seal_check(sealed.seal, "data", content, 0, ok, NULL), BLOCKS);
     assert_int_equal(tally_seal_check(sealed.seal, "empty", content, 1, ok, NULL), 1);

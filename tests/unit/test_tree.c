@@ -95,7 +95,7 @@ static void test_tree(void **state)
     assert_node(tree, tree->nodes[node].next_sibling, "rest", 2, 25, 25);
     node = tree->nodes[node].first_child;
     assert_node(tree, node, "step; by step", 3, 60, 60);
-    assert_true(tree->self[node * 2 + 1] == 3 && tree->samples[node * 2] == 2);
+    assert_true(tree->self[(size_t)node * 2 + 1] == 3 && tree->samples[(size_t)node * 2] == 2);
     assert_int_equal(tree->nodes[node].first_child, 0);
     for (uint32_t i = 1; i < tree->count; i++)
         assert_true(tree->nodes[i].parent < i);

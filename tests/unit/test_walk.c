@@ -377,9 +377,9 @@ static void test_instruction_outside_code(void **state)
     struct recorded_memory *recorded = recorded_load(*state);
     const struct py_layout *layout = layout_of(recorded);
     struct py_frame frames[ROOM];
-    uint64_t addresses[2 * ROOM];
-    size_t count, depth = frame_addresses(recorded, addresses);
-    assert_true(depth > 0);
+    uint64_t addresses[2 * ROOM] = {0};
+    size_t count;
+    assert_true(frame_addresses(recorded, addresses) > 0);
     uint64_t code = recorded_word(recorded, addresses[0] + layout->frame_code) & ~UINT64_C(3);
     uint64_t start = code + layout->code_start;
     const struct {
