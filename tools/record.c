@@ -24,7 +24,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DEFAULT_FREQUENCY = 1000, OPTION_SOURCE = 256, OPTION_MAX_SIZE, OPTION_NATIVE };
+/* A clock that overflows faster than a sample takes would leave the program no time. */
+enum { DEFAULT_FREQUENCY = 1000, HIGHEST_FREQUENCY = 50000 };
+enum { OPTION_SOURCE = 256, OPTION_MAX_SIZE, OPTION_NATIVE };
 
 struct record {
     const char *events, *source, *output;
@@ -64,8 +66,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case 'F':
         failed = tally_parse_count(arg, "the frequency", &record->frequency);
-        if (!failed && (record->frequency < 1 || record->frequency > 100000))
-            failed = tally_error("the frequency must be from 1 to 100000 samples per second.");
+        if (!failed && (record->frequency < 1 || record->frequency > HIGHEST_FREQUENCY))
+            failed = tally_error("the frequency must be from 1 to %d samples per second.",
+                                 HIGHEST_FREQUENCY);
         break;
     case 'I':
         failed = tally_parse_count(arg, "the interval", &record->interval_ms);
@@ -165,6 +168,14 @@ static int fall_back(struct record *record, int code)
     return 0;
 }
 
+static int check_period(const struct tally_event *event)
+{
+    const uint64_t shortest_ns = 1000000000 / HIGHEST_FREQUENCY;
+    if (event->is_clock && event->period && event->period < shortest_ns)
+        return tally_error("a period of %s must be at least %d ns.", event->name, (int)shortest_ns);
+    return 0;
+}
+
 static int check_source(const struct record *record, const struct tally_event *event)
 {
     bool wants_hardware = !strcmp(record->source, "hardware");
@@ -213,7 +224,7 @@ static int choose_events(struct record *record)
         struct tally_event *event = &record->list.events[i];
         bool degraded = false;
         int code = 0;
-        if (check_source(record, event) < 0)
+        if (check_source(record, event) < 0 || check_period(event) < 0)
             return TALLY_ERROR;
         if (tally_event_probe(event, &code, &degraded) == TALLY_AVAILABLE_NO) {
             if (code == TALLY_NOT_ALLOWED && all_have_clock_form(&record->list))

@@ -47,8 +47,10 @@ void *arena_alloc(size_t bytes)
 {
     bytes = (bytes + 4095) & ~(size_t)4095;
     size_t offset = atomic_fetch_add(&used, bytes);
-    if (!start || offset > size || bytes > size - offset)
+    if (!start || offset > size || bytes > size - offset) {
+        atomic_fetch_sub(&used, bytes); /* less may still fit */
         return NULL;
+    }
     if (mprotect(start + offset, bytes, PROT_READ | PROT_WRITE) < 0)
         return NULL;
     return start + offset;

@@ -193,6 +193,8 @@ static void on_overflow(uint32_t counter, uint64_t address, const void *context)
     struct slot *slot = agent_slot;
     if (!slot || counter >= agent.control->counter_count || agent.control->closed)
         return;
+    if (slot->shortened && counter == 0)
+        counters_lengthen(slot);
     if (slot->busy) {
         slot->nested[counter]++;
         return;
@@ -201,8 +203,6 @@ static void on_overflow(uint32_t counter, uint64_t address, const void *context)
     slot->busy = 1;
     atomic_signal_fence(memory_order_seq_cst);
     context_registers(context, &pc, &sp);
-    if (slot->shortened)
-        counters_lengthen(slot);
     sample(slot, counter, address, pc, sp);
     sample_nested(slot);
     slot->handler_calls++;
