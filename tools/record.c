@@ -11,8 +11,8 @@
 #include "recording/run.h"
 #include "recording/session.h"
 #include "sources/delivery.h"
-#include "sources/kernel_counter.h"
 #include "summary.h"
+#include "totals.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -36,8 +36,7 @@ struct record {
 
     struct tally_event_list list;
     struct tally_run run;
-    struct tally_kernel_counter totals[TALLY_MAX_EVENTS];
-    int total_count;
+    struct totals totals;
     uint64_t start_ns;
     int said; /* notes that were printed */
 };
@@ -298,33 +297,17 @@ static void describe_run(struct record *record)
 
 /* Totals */
 
-static int open_totals(struct record *record, pid_t pid)
-{
-    if (record->run.is_clock)
-        return 0;
-    for (; record->total_count < record->run.event_count; record->total_count++) {
-        int i = record->total_count;
-        if (tally_kernel_counter_open(&record->totals[i], &record->run.events[i].event, pid) < 0)
-            return TALLY_ERROR;
-    }
-    return 0;
-}
-
-static void close_totals(struct record *record)
-{
-    while (record->total_count > 0)
-        tally_kernel_counter_close(&record->totals[--record->total_count]);
-}
-
 static void keep_interval(struct record *record, struct tally_session *session)
 {
     double time_s = (double)(now_ns() - record->start_ns) / 1e9;
-    for (int i = 0; i < record->total_count; i++) {
+    struct tally_count counts[TALLY_MAX_EVENTS];
+    if (totals_read(&record->totals, counts) < 0)
+        return;
+    for (int i = 0; i < record->run.event_count; i++) {
         const struct tally_event *event = &record->run.events[i].event;
-        struct tally_count count;
-        tally_kernel_counter_read(&record->totals[i], &count);
         tally_session_series(session, time_s, event->name, tally_unit_name(event->unit),
-                             tally_source_name(event->source), count.missing ? NULL : &count.value);
+                             tally_source_name(event->source),
+                             counts[i].missing ? NULL : &counts[i].value);
     }
 }
 
@@ -333,48 +316,23 @@ static uint64_t usage_ns(const struct timeval *time)
     return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_usec * 1000u;
 }
 
-/* The kernel's accounts of the program and the descendants it waited for. */
-static bool usage_of(const struct tally_event *event, const struct rusage *usage, uint64_t *value)
+static int take_totals(struct record *record, const struct rusage *usage)
 {
-    const struct tally_term *term = &event->terms[0];
-    if (event->is_clock) {
-        *value = (term->exclude_user ? 0 : usage_ns(&usage->ru_utime)) +
-                 (term->exclude_kernel ? 0 : usage_ns(&usage->ru_stime));
-        return true;
-    }
-    if (strstr(event->name, "fault"))
-        *value = (uint64_t)(usage->ru_minflt + usage->ru_majflt);
-    else if (strstr(event->name, "switch") || !strcmp(event->name, "cs"))
-        *value = (uint64_t)(usage->ru_nvcsw + usage->ru_nivcsw);
-    else
-        return false;
-    return true;
-}
-
-static void take_totals(struct record *record, const struct rusage *usage)
-{
-    for (int i = 0; i < record->run.event_count; i++) {
-        struct tally_run_event *event = &record->run.events[i];
-        const struct tally_term *term = &event->event.terms[0];
-        struct tally_count count = {.missing = true};
-        /* The kernel counts all of a clock's time whatever is excluded: its accounts know better.
-         */
-        bool is_partial_clock =
-            event->event.is_clock && (term->exclude_user || term->exclude_kernel);
-        if (record->run.is_clock || is_partial_clock) {
-            event->has_total = usage_of(&event->event, usage, &event->total);
-            continue;
-        }
-        tally_kernel_counter_read(&record->totals[i], &count);
-        event->has_total = !count.missing;
-        event->total = count.value;
-        event->running = count.missing ? 0 : count.running;
-        if (count.missing)
-            tally_run_note(&record->run, "%s has no total: %s", event->event.name, count.why);
-    }
+    struct tally_count counts[TALLY_MAX_EVENTS];
+    record->run.wall_ns = now_ns() - record->start_ns;
     record->run.user_ns = usage_ns(&usage->ru_utime);
     record->run.system_ns = usage_ns(&usage->ru_stime);
-    record->run.wall_ns = now_ns() - record->start_ns;
+    if (totals_read(&record->totals, counts) < 0)
+        return TALLY_ERROR;
+    for (int i = 0; i < record->run.event_count; i++) {
+        struct tally_run_event *event = &record->run.events[i];
+        event->has_total = !counts[i].missing;
+        event->total = counts[i].value;
+        event->running = counts[i].missing ? 0 : counts[i].running;
+        if (counts[i].missing)
+            tally_run_note(&record->run, "%s has no total: %s", event->event.name, counts[i].why);
+    }
+    return 0;
 }
 
 /* The run */
@@ -460,7 +418,8 @@ static int run_program(struct record *record, struct tally_session *session,
                        struct tally_launch *launch, int *status)
 {
     struct rusage usage = {0};
-    if (open_totals(record, launch->pid) < 0 || write_description(record, session) < 0) {
+    if (totals_open(&record->totals, &record->run, launch->pid) < 0 ||
+        write_description(record, session) < 0) {
         *status = TALLY_EXIT_FAILED;
         return TALLY_ERROR;
     }
@@ -480,7 +439,8 @@ static int run_program(struct record *record, struct tally_session *session,
                            refusal);
     }
     struct tally_session_news news = tally_session_news(session);
-    take_totals(record, &usage);
+    if (take_totals(record, &usage) < 0)
+        return TALLY_ERROR;
     record->run.exit_status = *status;
     record->run.has_foreign = news.has_foreign;
     record->run.stopped = news.stopped;
@@ -520,7 +480,7 @@ static int record_program(struct record *record)
     } else {
         command_failed("record");
     }
-    close_totals(record);
+    totals_close(&record->totals);
     tally_session_release(session);
     return status;
 }

@@ -1,4 +1,4 @@
-/* Attaching to a process, its threads and its forks; the session with the recorder. */
+/* Attaching to a process, its threads and its forks; the connection to the recorder. */
 #include "agent/agent.h"
 
 #include <dlfcn.h>

@@ -6,7 +6,7 @@
  * nothing is allocated from the heap, locked or formatted. All of the agent's memory lies in one
  * reserved range, the arena, so that page faults of its own are known by their address.
  *
- *   agent.c      attaching: constructor, fork, exit; the session with the recorder
+ *   agent.c      attaching: constructor, fork, exit; the connection to the recorder
  *   link.c       finding an interpreter among the loaded objects
  *   arena.c      memory
  *   stream.c     chunks and records of a slot
