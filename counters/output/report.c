@@ -302,7 +302,7 @@ static void print_event_lines(FILE *out, const struct tally_recording *recording
                                        event->unit));
         else
             fputs(", total missing", out);
-        if (run->events[i].running < 1)
+        if (run->events[i].has_total && run->events[i].running < 1)
             fprintf(out, ", counting %.0f %% of the time", 100 * run->events[i].running);
         if (profile->lost[i] > 0)
             fprintf(out, ", lost %s",

@@ -158,6 +158,17 @@ static void set_counter(struct tally_counter *counter, const struct tally_event 
     }
 }
 
+/*
+ * Two clocks of one period would fire together for ever, and the second would find the thread where
+ * the first one's signal put it, in the kernel. With periods that differ they drift past each
+ * other.
+ */
+static void set_drifting(struct tally_counter *counter, uint32_t index)
+{
+    if (counter->weight != TALLY_WEIGHT_NONE)
+        counter->period += counter->period / 61 * index;
+}
+
 static int set_counters(struct tally_control *control, const struct tally_event_list *events,
                         bool is_clock)
 {
@@ -168,6 +179,8 @@ static int set_counters(struct tally_control *control, const struct tally_event_
                                    TALLY_MAX_COUNTERS);
             struct tally_counter *counter = &control->counters[control->counter_count++];
             set_counter(counter, &events->events[i], &events->events[i].terms[k]);
+            if (events->events[i].is_clock)
+                set_drifting(counter, control->counter_count - 1);
             if (is_clock && control->counter_count > 1)
                 counter->weight = TALLY_WEIGHT_NONE;
         }
