@@ -216,6 +216,8 @@ static int choose_events(struct record *record)
         if (!all_have_clock_form(&record->list))
             return tally_error("source clock samples task-clock only, and reads page-faults:0 and "
                                "context-switches:0 along.");
+        tally_run_note(&record->run, "samples come from CPU timers, as asked for: they interrupt "
+                                     "system calls, and no more come than the kernel has ticks.");
         use_clock(record);
         return 0;
     }
@@ -233,12 +235,12 @@ static int choose_events(struct record *record)
             tally_run_note(&record->run, "%s is not counted: %s", event->name, tally_error_text());
             drop_event(&record->list, i--);
         } else if (degraded && event->is_clock && all_have_clock_form(&record->list)) {
-            tally_error("the kernel allows counting user time only; \"sysctl "
+            tally_error("the kernel allows counting user time only; \"sudo sysctl "
                         "kernel.perf_event_paranoid=1\" allows more.");
             return fall_back(record, TALLY_NOT_ALLOWED);
         } else if (degraded) {
             tally_run_note(&record->run,
-                           "%s counts user code only; \"sysctl kernel.perf_event_paranoid=1\" "
+                           "%s counts user code only; \"sudo sysctl kernel.perf_event_paranoid=1\" "
                            "allows kernel code too.",
                            event->name);
         }
@@ -335,6 +337,17 @@ static int take_totals(struct record *record, const struct rusage *usage)
     return 0;
 }
 
+static void count_now(void *counting, uint64_t *counted)
+{
+    struct record *record = counting;
+    struct tally_count counts[TALLY_MAX_EVENTS];
+    if (totals_read(&record->totals, counts) < 0)
+        return;
+    for (int i = 0; i < record->run.event_count; i++)
+        if (!counts[i].missing)
+            counted[record->run.events[i].first_counter] = counts[i].value;
+}
+
 /* The run */
 
 static int wait_for_end(struct record *record, struct tally_launch *launch,
@@ -424,9 +437,9 @@ static int run_program(struct record *record, struct tally_session *session,
         return TALLY_ERROR;
     }
     *status = TALLY_EXIT_FAILED;
-    pid_t pid = launch->pid;
+    tally_session_hold(session, launch->pid, record->run.is_clock ? NULL : count_now, record);
     record->start_ns = now_ns();
-    if (tally_launch_go(launch, status) < 0 || tally_session_commit(session, pid) < 0)
+    if (tally_launch_go(launch, status) < 0 || tally_session_commit(session) < 0)
         return TALLY_ERROR;
     if (wait_for_end(record, launch, session, status, &usage) < 0)
         return TALLY_ERROR;

@@ -284,8 +284,10 @@ void agent_thread_end(void)
     sample_nested(slot);
     write_counts(slot, slot);
     keep_remainder(slot);
-    atomic_fetch_add((_Atomic uint64_t *)&agent.image->handler_ns, slot->handler_ns);
-    atomic_fetch_add((_Atomic uint64_t *)&agent.image->handler_calls, slot->handler_calls);
+    if (agent_may_write()) {
+        atomic_fetch_add((_Atomic uint64_t *)&agent.image->handler_ns, slot->handler_ns);
+        atomic_fetch_add((_Atomic uint64_t *)&agent.image->handler_calls, slot->handler_calls);
+    }
     counters_stop(slot);
     agent_slot = NULL;
     slot->tid = 0;
@@ -302,7 +304,7 @@ static void on_thread_exit(void *slot)
 void agent_process_end(void)
 {
     struct slot *own = agent_slot;
-    if (!agent.image || getpid() != agent.pid)
+    if (!agent.image || getpid() != agent.pid || !agent_may_write())
         return;
     if (agent.image->state == TALLY_IMAGE_UNSUPPORTED)
         counters_accounts(agent.image->after);
@@ -323,6 +325,8 @@ static void begin(void)
     agent.pid = getpid();
     if (!agent.image && !get_image())
         return;
+    if (!agent_may_write())
+        return drop_image();
     agent.native = agent.control->is_native;
     agent.image->python = agent.native ? 0 : agent.python.version;
     agent.image->start_ns = agent_now();

@@ -192,6 +192,12 @@ void agent_activate_late(void);
 int agent_ask_counter(uint32_t index, int leader);
 int agent_move_high(int fd); /* out of the way of the program's descriptors */
 
+/* Not once the recorder has summed up: what it sealed must stay as it is. */
+static inline bool agent_may_write(void)
+{
+    return agent.control && !*(volatile uint32_t *)&agent.control->closed;
+}
+
 static inline uint64_t agent_now(void)
 {
     struct timespec now;

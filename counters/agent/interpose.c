@@ -209,7 +209,8 @@ static int after_failed_exec(int result)
     if (!is_our_process())
         return result;
     int saved = errno;
-    agent.image->state = TALLY_IMAGE_SAMPLING;
+    if (agent_may_write())
+        agent.image->state = TALLY_IMAGE_SAMPLING;
     if (agent_slot)
         counters_resume(agent_slot);
     errno = saved;

@@ -68,7 +68,8 @@ static uint32_t node_now(struct slot *slot, uint64_t address, uint64_t pc, uint6
 
 static void lose(uint32_t counter, uint64_t weight)
 {
-    atomic_fetch_add((_Atomic uint64_t *)&agent.image->lost[counter], weight);
+    if (agent_may_write())
+        atomic_fetch_add((_Atomic uint64_t *)&agent.image->lost[counter], weight);
 }
 
 static bool is_clock(uint32_t counter)
@@ -191,7 +192,7 @@ void sample_nested(struct slot *slot)
 static void on_overflow(uint32_t counter, uint64_t address, const void *context)
 {
     struct slot *slot = agent_slot;
-    if (!slot || counter >= agent.control->counter_count || agent.control->closed)
+    if (!slot || counter >= agent.control->counter_count || !agent_may_write())
         return;
     if (slot->shortened && counter == 0)
         counters_lengthen(slot);

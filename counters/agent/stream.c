@@ -163,7 +163,7 @@ uint32_t stream_room(const struct slot *slot)
 
 void *stream_reserve(struct slot *slot, uint32_t size)
 {
-    if (stream_room(slot) < size && !next_chunk(slot))
+    if (!agent_may_write() || (stream_room(slot) < size && !next_chunk(slot)))
         return NULL;
     return (char *)(slot->chunk + 1) + slot->chunk->used;
 }

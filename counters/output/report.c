@@ -294,7 +294,8 @@ static void print_event_lines(FILE *out, const struct tally_recording *recording
         else if (event->period)
             fprintf(out, "a sample every %" PRIu64, event->period);
         else
-            fprintf(out, "%" PRIu64 " samples a second", event->frequency);
+            fprintf(out, "%s%" PRIu64 " samples a second",
+                    event->source == TALLY_SOURCE_CLOCK ? "up to " : "", event->frequency);
         fprintf(out, ", %" PRIu64 " samples", profile->totals[i].samples);
         if (run->events[i].has_total)
             fprintf(out, ", total %s",

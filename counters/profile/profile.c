@@ -9,6 +9,7 @@
 #include "python/walk.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,9 @@ struct builder {
     int read_only_counters[TALLY_MAX_COUNTERS];
     tally_progress *progress;
     void *progress_context;
+    double *startup; /* image x event: before the agent was there, by the kernel's accounts */
+    uint32_t *main_threads;                  /* by image */
+    double (*accounted)[TALLY_MAX_COUNTERS]; /* by process: by its earlier images */
     char *root_file;  /* that is __main__ in the program asked for; NULL: a module is */
     double done, all; /* chunks */
 };
@@ -438,6 +442,8 @@ static uint32_t add_process(struct builder *builder, const struct tally_image_he
     if (at == profile->process_count) {
         profile->processes = tally_realloc(profile->processes, at + 1, sizeof(*profile->processes));
         profile->processes[profile->process_count++] = (struct tally_process){.pid = header->pid};
+        builder->accounted = tally_realloc(builder->accounted, at + 1, sizeof(*builder->accounted));
+        memset(&builder->accounted[at], 0, sizeof(*builder->accounted));
     }
     struct tally_process *process = &profile->processes[at];
     free(process->name);
@@ -470,9 +476,42 @@ static void add_exact(struct builder *builder, uint32_t thread, const char *name
         cell_values(builder, thread, special_path(builder, name), 0, 0)[event].exact += amount;
 }
 
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/*
+ * What the process had used when the agent came, but for what its earlier images stand for. Of the
+ * program itself the recorder knows it to the count; of others the kernel's accounts tell.
+ */
+static void note_startup(struct builder *builder, const struct image_state *state, int counter,
+                         double counted)
+{
+    const struct tally_image_header *header = state->image->header;
+    double *accounted = &builder->accounted[state->process][counter];
+    double before = (double)header->before[counter];
+    size_t event = (size_t)builder->event_of[counter];
+    double *startup = &builder->startup[state->number * builder->profile->event_count + event];
+    if (header->counted[counter])
+        *startup += (double)header->counted[counter];
+    else
+        *startup += larger(0, before - *accounted) * builder->factor_of[counter];
+    *accounted = before + counted;
+}
+
+/* Whether a thread's count and its samples are of the same thing. */
+static bool is_counted_alike(const struct image_state *state, const struct tally_run_event *event)
+{
+    const struct tally_term *term = &event->event.terms[0];
+    bool is_partial_clock = event->event.is_clock && (term->exclude_user || term->exclude_kernel);
+    return !state->image->header->is_clock && !is_partial_clock;
+}
+
 /*
  * What overflowed but was not written: the difference between what threads counted to their end and
- * their samples, and what the agent could not write. A thread's last, unfinished period is no loss.
+ * their samples, and what the agent could not write. Where not every count is a sample, a thread's
+ * last, unfinished period is no loss but part of its end.
  */
 static void account_for_losses(struct builder *builder, const struct image_state *state,
                                uint32_t thread, double *seen)
@@ -487,14 +526,18 @@ static void account_for_losses(struct builder *builder, const struct image_state
     }
     for (int i = 0; i < run->counter_count; i++) {
         int event = builder->event_of[i];
-        double lost = (double)state->image->header->lost[i];
-        bool is_exact = tally_run_is_exact(&run->events[event]);
-        if (is_exact && counted[i] - state->written[i] > lost)
-            lost = counted[i] - state->written[i];
-        lost *= builder->factor_of[i];
-        add_exact(builder, thread, "[lost]", event, lost);
-        builder->profile->lost[event] += lost;
-        seen[event] += state->written[i] * builder->factor_of[i] + lost;
+        double lost = (double)state->image->header->lost[i], rest = 0;
+        if (counted[i] - state->written[i] > lost && is_counted_alike(state, &run->events[event]))
+            rest = counted[i] - state->written[i] - lost;
+        if (tally_run_is_exact(&run->events[event])) {
+            lost += rest;
+            rest = 0;
+        }
+        add_exact(builder, thread, "[lost]", event, lost * builder->factor_of[i]);
+        add_exact(builder, thread, "[start-up and exit]", event, rest * builder->factor_of[i]);
+        builder->profile->lost[event] += lost * builder->factor_of[i];
+        seen[event] += (state->written[i] + lost + rest) * builder->factor_of[i];
+        note_startup(builder, state, i, larger(counted[i], state->written[i]));
     }
 }
 
@@ -529,6 +572,7 @@ static void read_image(struct builder *builder, uint32_t number, double *seen)
     }
     note_python(builder->profile, header->python);
     uint32_t main_thread = add_thread(builder, state.process, header->pid, header->comm);
+    builder->main_threads[number] = main_thread;
     for (size_t i = 0; i < image->slot_count; i++)
         each_record(builder, &state, &image->slots[i], NULL, true);
     for (size_t i = 0; i < image->slot_count; i++)
@@ -551,14 +595,43 @@ static void read_image(struct builder *builder, uint32_t number, double *seen)
 
 /* What the kernel counted for the run and no agent saw. */
 
-static double started_before_agents(const struct builder *builder, int event)
+/* Stands for processes that no agent told of. */
+static uint32_t add_nobody(struct builder *builder)
 {
-    double before = 0;
-    for (size_t i = 0; i < builder->recording->image_count; i++)
-        for (int k = 0; k < builder->recording->run.counter_count; k++)
-            if (builder->event_of[k] == event)
-                before += (double)builder->recording->images[i].header->before[k];
-    return before;
+    struct tally_profile *profile = builder->profile;
+    profile->processes =
+        tally_realloc(profile->processes, profile->process_count + 1, sizeof(*profile->processes));
+    profile->processes[profile->process_count++] = (struct tally_process){.name = tally_strdup("")};
+    return add_thread(builder, (uint32_t)profile->process_count - 1, 0, "");
+}
+
+/*
+ * What was counted after the agents' last readings: the ends of processes, of which no more is
+ * known than how many there were. Each gets the same share.
+ */
+static void account_for_ends(struct builder *builder, int event, double rest)
+{
+    size_t images = builder->recording->image_count;
+    double share = floor(rest / (double)images);
+    for (size_t i = 0; i < images; i++)
+        add_exact(builder, builder->main_threads[i], "[start-up and exit]", event,
+                  i ? share : rest - share * (double)(images - 1));
+}
+
+/* Gives each process its start, no more than `rest` in all; returns what is left of it. */
+static double account_for_startup(struct builder *builder, int event, double rest)
+{
+    size_t events = builder->profile->event_count, images = builder->recording->image_count;
+    double sum = 0;
+    for (size_t i = 0; i < images; i++)
+        sum += builder->startup[i * events + (size_t)event];
+    double scale = sum > rest ? rest / sum : 1;
+    for (size_t i = 0; i < images; i++)
+        add_exact(builder, builder->main_threads[i], "[start-up and exit]", event,
+                  floor(builder->startup[i * events + (size_t)event] * scale));
+    for (size_t i = 0; i < images; i++)
+        rest -= floor(builder->startup[i * events + (size_t)event] * scale);
+    return rest;
 }
 
 static void account_for_rest(struct builder *builder, const double *seen)
@@ -566,33 +639,24 @@ static void account_for_rest(struct builder *builder, const double *seen)
     struct tally_recording *recording = builder->recording;
     struct tally_profile *profile = builder->profile;
     const struct tally_run *run = &recording->run;
-    struct tally_profile_thread nobody = {.process = 0, .tid = 0};
-    if (!profile->process_count) {
-        profile->processes = tally_alloc_zeroed(1, sizeof(*profile->processes));
-        profile->processes[profile->process_count++].name = tally_strdup("0 [no agent]");
-    }
-    uint32_t thread = add_thread(builder, nobody.process, profile->processes[0].pid, "");
+    bool has_others = run->has_foreign || !recording->image_count;
+    uint32_t nobody = has_others ? add_nobody(builder) : builder->main_threads[0];
     for (int i = 0; i < run->event_count; i++) {
         if (!run->events[i].has_total)
             continue;
         double rest = (double)run->events[i].total - seen[i];
         if (rest < 0) {
             profile->excess[i] = -rest;
-            continue;
-        }
-        if (recording->is_damaged) {
-            add_exact(builder, thread, "[lost]", i, rest);
+        } else if (recording->is_damaged) {
+            add_exact(builder, nobody, "[lost]", i, rest);
             profile->lost[i] += rest;
-            continue;
+        } else {
+            rest = account_for_startup(builder, i, rest);
+            if (has_others)
+                add_exact(builder, nobody, "[no agent]", i, rest);
+            else
+                account_for_ends(builder, i, rest);
         }
-        double startup = rest;
-        if (run->has_foreign || !recording->image_count) {
-            startup = started_before_agents(builder, i);
-            if (startup > rest)
-                startup = rest;
-        }
-        add_exact(builder, thread, "[start-up and exit]", i, startup);
-        add_exact(builder, thread, "[no agent]", i, rest - startup);
     }
 }
 
@@ -636,6 +700,10 @@ struct tally_profile *tally_profile_new(struct tally_recording *recording, bool 
     profile->event_count = (size_t)recording->run.event_count;
     profile->python = tally_strdup("");
     map_counters(&builder);
+    builder.startup =
+        tally_alloc_zeroed(recording->image_count * profile->event_count, sizeof(*builder.startup));
+    builder.main_threads =
+        tally_alloc_zeroed(recording->image_count, sizeof(*builder.main_threads));
     add_path(&builder, TALLY_NO_PATH, add_function(&builder, "", "[all]", "", 0), 0);
     for (size_t i = 0; i < recording->image_count; i++)
         for (size_t k = 0; k < recording->images[i].slot_count; k++)
@@ -645,6 +713,9 @@ struct tally_profile *tally_profile_new(struct tally_recording *recording, bool 
     account_for_rest(&builder, seen);
     sum_totals(profile);
     free(builder.root_file);
+    free(builder.startup);
+    free(builder.main_threads);
+    free(builder.accounted);
     tally_index_release(&builder.functions);
     tally_index_release(&builder.paths);
     tally_index_release(&builder.cells);

@@ -54,10 +54,10 @@ struct tally_loaded {
 };
 
 struct tally_process {
-    uint32_t pid, parent;
-    char *name;      /* "PID NAME" */
-    uint32_t python; /* PY_VERSION_HEX of its last image, 0 if none */
-    bool is_clock;   /* sampled by CPU timers */
+    uint32_t pid, parent; /* PID 0: what is known of no process */
+    char *name;           /* "PID NAME" */
+    uint32_t python;      /* PY_VERSION_HEX of its last image, 0 if none */
+    bool is_clock;        /* sampled by CPU timers */
 };
 
 struct tally_profile_thread {

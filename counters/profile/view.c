@@ -101,7 +101,7 @@ static struct row *row_of_cell(struct maker *maker, const struct tally_cell *cel
     struct row_key key;
     struct row *row;
     bool is_new;
-    bool is_nobody = !strcmp(function->name, "[no agent]");
+    bool is_nobody = process->pid == 0 || !strcmp(function->name, "[no agent]");
     if (maker->kind == TALLY_VIEW_THREAD || maker->kind == TALLY_VIEW_PROCESS) {
         bool by_thread = maker->kind == TALLY_VIEW_THREAD;
         key = (struct row_key){is_nobody ? NULL : process, by_thread && !is_nobody ? thread : NULL,

@@ -63,8 +63,10 @@ struct tally_image_header {
     uint64_t chunk_count; /* chunks claimed so far; the last ones may not be written */
     uint64_t handler_ns;  /* time in the overflow handler, of threads that ended */
     uint64_t handler_calls;
-    uint64_t before[TALLY_MAX_COUNTERS]; /* counts of this process, not yet in an earlier image of
-                                            it, when sampling began; from the kernel's accounts */
+    uint64_t counted[TALLY_MAX_COUNTERS]; /* of the root's first image: what the recorder had
+                                             counted of each event, at its first counter, by now */
+    uint64_t before[TALLY_MAX_COUNTERS]; /* what this process had used when sampling began, since it
+                                            was forked; from the kernel's accounts */
     uint64_t after[TALLY_MAX_COUNTERS];  /* the same at its end, for UNSUPPORTED images */
     uint64_t lost[TALLY_MAX_COUNTERS];   /* counts of samples that could not be written */
     char comm[16];                       /* the kernel's name of the process */

@@ -39,6 +39,9 @@ struct tally_session {
     char token[TALLY_TOKEN_SIZE + 1];
     char **environment;
     pid_t root;
+    bool has_root_image;
+    tally_count_now *count_now;
+    void *counting;
     size_t image_count;
     struct image *images;
     uint32_t hellos; /* constructors that ran */
@@ -327,9 +330,16 @@ static int rotate(struct tally_session *session)
     return result;
 }
 
-int tally_session_commit(struct tally_session *session, pid_t root)
+void tally_session_hold(struct tally_session *session, pid_t root, tally_count_now *count_now,
+                        void *counting)
 {
     session->root = root;
+    session->count_now = count_now;
+    session->counting = counting;
+}
+
+int tally_session_commit(struct tally_session *session)
+{
     if (rotate(session) < 0)
         return TALLY_ERROR;
     if (rename(session->temporary, session->path) < 0)
@@ -381,6 +391,9 @@ static int make_image(struct tally_session *session, pid_t pid, struct tally_wel
     image->counter_count = session->control->counter_count;
     image->is_clock = session->control->is_clock;
     image->is_root = pid == session->root;
+    if (image->is_root && !session->has_root_image && session->count_now)
+        session->count_now(session->counting, image->counted);
+    session->has_root_image |= image->is_root != 0;
     session->images =
         tally_realloc(session->images, session->image_count + 1, sizeof(*session->images));
     session->images[session->image_count++] = (struct image){image, pid};
@@ -563,7 +576,9 @@ static void close_images(struct tally_session *session)
     session->control->closed = 1;
     for (size_t i = 0; i < session->image_count; i++) {
         const struct image *image = &session->images[i];
-        if (image->header->state == TALLY_IMAGE_SAMPLING && kill(image->pid, 0) == 0) {
+        bool is_open = image->header->state == TALLY_IMAGE_OPENED ||
+                       image->header->state == TALLY_IMAGE_SAMPLING;
+        if (is_open && kill(image->pid, 0) == 0) {
             nanosleep(&moment, NULL);
             return;
         }

@@ -37,8 +37,18 @@ int tally_session_prepare(struct tally_session **out, const struct tally_session
 /* The environment for the workload, ours plus what the agent needs; borrowed. */
 char *const *tally_session_environment(struct tally_session *session);
 
+/* What the recorder itself has counted up to now, one number per event at its first counter. */
+typedef void tally_count_now(void *counting, uint64_t *counts);
+
+/*
+ * Tells which process will be the program, before it is let go. `count_now`, which may be NULL, is
+ * asked when the program's agent reports: what was counted by then is its start.
+ */
+void tally_session_hold(struct tally_session *session, pid_t root, tally_count_now *count_now,
+                        void *counting);
+
 /* Moves the recording to its place. */
-int tally_session_commit(struct tally_session *session, pid_t root);
+int tally_session_commit(struct tally_session *session);
 
 /* Takes the recording away again and gives an older one its name back: the program was refused. */
 void tally_session_discard(struct tally_session *session);

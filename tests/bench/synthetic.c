@@ -228,8 +228,10 @@ int synthetic_recording(const char *path, uint64_t samples, uint32_t stacks)
         result = describe(session, totals);
     if (result == 0)
         result = tally_session_seal(session);
-    if (result == 0)
-        result = tally_session_commit(session, getpid());
+    if (result == 0) {
+        tally_session_hold(session, getpid(), NULL, NULL);
+        result = tally_session_commit(session);
+    }
     tally_session_release(session);
     return result;
 }

@@ -34,12 +34,7 @@ def touched(recording):
     return recording.self_of()["touch"]
 
 
-OUTLIVES = "a process that ends after the recording is sealed writes to its image"
-MAY_OUTLIVE = pytest.mark.xfail(strict=False, reason=OUTLIVES)
-
-
-@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=MAY_OUTLIVE),
-                                    pytest.param("forkserver", marks=MAY_OUTLIVE)])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_pool(any_python, record, workloads, method):
     done = record(any_python, "-B", workloads / "pool.py", method)
     pages = json.loads(done.stdout)
@@ -139,7 +134,6 @@ def test_killed_recorder(tallystack, tmp_path, python, workloads):
     assert touched_pages >= 1000
 
 
-@MAY_OUTLIVE
 def test_child_that_outlives_the_run(python, record, tmp_path, workloads):
     """What a process does after the program ended is not of the run, and does not damage it."""
     (tmp_path / "daemon.py").write_text(
@@ -232,7 +226,6 @@ def test_another_pid_namespace(python, record, workloads, need):
     done.assert_sums_close()
 
 
-@pytest.mark.xfail(strict=True, reason="what was not sampled is all put down to the first process")
 def test_each_process_has_its_own_time(python, record, tmp_path):
     """What no sample says of a process is not put down to another one."""
     (tmp_path / "brief.py").write_text(
@@ -318,7 +311,6 @@ def test_module_shebang_and_virtual_environment(any_python, record, tmp_path, wo
     done.assert_sums_close()
 
 
-@pytest.mark.xfail(strict=True, reason="what the recorder's fork did before its exec is taken off")
 def test_static_child_has_no_agent(python, record, tmp_path, workloads, build_c, need):
     try:
         program = build_c(workloads / "static_child.c", "-static")
