@@ -151,6 +151,8 @@ static void use_clock(struct record *record)
         struct tally_event *event = &record->list.events[i];
         event->source = TALLY_SOURCE_CLOCK;
         event->terms[0].exclude_kernel = event->terms[0].exclude_user = false;
+        snprintf(event->terms[0].encoding, sizeof(event->terms[0].encoding), "%s",
+                 event->is_clock ? "CLOCK_THREAD_CPUTIME_ID" : "getrusage");
     }
 }
 
