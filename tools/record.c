@@ -11,6 +11,7 @@
 #include "recording/run.h"
 #include "recording/session.h"
 #include "sources/delivery.h"
+#include "sources/simulated.h"
 #include "summary.h"
 #include "totals.h"
 
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -26,15 +28,16 @@
 
 /* A clock that overflows faster than a sample takes would leave the program no time. */
 enum { DEFAULT_FREQUENCY = 1000, HIGHEST_FREQUENCY = 50000 };
-enum { OPTION_SOURCE = 256, OPTION_MAX_SIZE, OPTION_NATIVE };
+enum { OPTION_SOURCE = 256, OPTION_MAX_SIZE, OPTION_NATIVE, OPTION_SIMULATE };
 
 struct record {
-    const char *events, *source, *output;
+    const char *events, *source, *output, *simulate;
     uint64_t frequency, interval_ms, max_size;
     bool is_native, is_quiet;
     char **argv;
 
     struct tally_event_list list;
+    struct tally_model model; /* with --simulate */
     struct tally_run run;
     struct totals totals;
     uint64_t start_ns;
@@ -47,6 +50,9 @@ static const struct argp_option options[] = {
     {NULL, 'F', "HZ", 0, "Samples per second of clocks and hardware events (1000)", 0},
     {"source", OPTION_SOURCE, "SOURCE", 0,
      "Take events from: auto (the default), software, hardware or clock", 0},
+    {"simulate", OPTION_SIMULATE, "MODEL", OPTION_ARG_OPTIONAL,
+     "Count on a model machine (generic) instead, exactly and repeatably; about 50 times slower",
+     0},
     {"native", OPTION_NATIVE, NULL, 0, "Do not look for Python: count native code only", 0},
     {NULL, 'I', "MS", 0, "Keep the totals every MS milliseconds for plot timeline", 0},
     {"output", 'o', "REC", 0, "Name of the recording (tallystack.rec)", 0},
@@ -90,6 +96,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case OPTION_MAX_SIZE:
         failed = tally_parse_size(arg, "the size", &record->max_size);
+        break;
+    case OPTION_SIMULATE:
+        record->simulate = arg ? arg : "generic";
         break;
     case OPTION_NATIVE:
         record->is_native = true;
@@ -252,6 +261,15 @@ static int choose_events(struct record *record)
     return 0;
 }
 
+static int choose_simulated(struct record *record)
+{
+    if (strcmp(record->source, "auto") != 0 || record->interval_ms || record->is_native)
+        return tally_error("--simulate goes with neither --source, --native nor -I.");
+    if (tally_model_load(&record->model, record->simulate) < 0)
+        return TALLY_ERROR;
+    return tally_simulated_events(record->events, &record->model, &record->run, &record->list);
+}
+
 /* What the run is */
 
 static char *machine_name(void)
@@ -289,7 +307,7 @@ static void describe_run(struct record *record)
     run->version = tally_strdup(TALLYSTACK_VERSION);
     run->exit_status = -1;
     run->interval_ms = record->interval_ms;
-    run->delivery_ns = tally_delivery_cost(run->is_clock);
+    run->delivery_ns = record->simulate ? 0 : tally_delivery_cost(run->is_clock);
     run->event_count = record->list.count;
     for (int i = 0; i < run->event_count; i++) {
         run->events[i].event = record->list.events[i];
@@ -500,19 +518,99 @@ static int record_program(struct record *record)
     return status;
 }
 
+/* Under the simulator */
+
+static int launch_simulated(struct record *record, struct tally_session *session,
+                            struct tally_launch *launch, int *status)
+{
+    struct tally_simulated_command command;
+    char *folder = realpath(record->output, NULL);
+    int result = tally_simulated_command(&command, record->argv, &record->model, &record->list,
+                                         folder ? folder : record->output, status);
+    int before = personality(0xffffffff);
+    if (before >= 0)
+        personality((unsigned long)before | ADDR_NO_RANDOMIZE);
+    if (result == 0)
+        result = tally_launch_prepare(launch, command.argv, command.environment);
+    if (before >= 0)
+        personality((unsigned long)before);
+    record->start_ns = now_ns();
+    if (result == 0)
+        result = tally_launch_go(launch, status);
+    if (result < 0)
+        tally_session_discard(session);
+    tally_simulated_command_release(&command);
+    free(folder);
+    return result;
+}
+
+static int finish_simulated(struct record *record, struct tally_session *session,
+                            const struct rusage *usage, int status)
+{
+    uint32_t images;
+    char refusal[128];
+    if (tally_simulated_totals(tally_session_directory(session), &record->run, &images, refusal) <
+        0)
+        return TALLY_ERROR;
+    if (refusal[0]) {
+        tally_session_discard(session);
+        return tally_error("%s (3.11 to 3.15 are, with the GIL).", refusal);
+    }
+    if (!images) {
+        tally_session_discard(session);
+        return tally_error("the program was killed, or valgrind cannot run it; nothing was "
+                           "counted.");
+    }
+    record->run.user_ns = usage_ns(&usage->ru_utime);
+    record->run.system_ns = usage_ns(&usage->ru_stime);
+    record->run.wall_ns = now_ns() - record->start_ns;
+    record->run.exit_status = status;
+    say_notes(record);
+    return finish(record, session);
+}
+
+static int record_simulated(struct record *record)
+{
+    struct tally_session_options session_options = {.path = record->output, .is_simulated = true};
+    struct tally_session *session = NULL;
+    struct tally_launch launch = {.go = -1, .failed = -1};
+    struct rusage usage = {0};
+    int status = TALLY_EXIT_FAILED, result;
+    if (tally_session_prepare(&session, &session_options, &record->list) < 0)
+        return command_failed("record");
+    result = write_description(record, session);
+    if (result == 0)
+        result = tally_session_commit(session);
+    if (result == 0)
+        result = launch_simulated(record, session, &launch, &status);
+    if (result == 0) {
+        result = wait_for_end(record, &launch, session, &status, &usage);
+        if (result == 0)
+            result = finish_simulated(record, session, &usage, status);
+        if (result < 0)
+            status = TALLY_EXIT_FAILED;
+    }
+    tally_launch_release(&launch);
+    if (result < 0)
+        command_failed("record");
+    tally_session_release(session);
+    return status;
+}
+
 int cmd_record(int argc, char **argv)
 {
     struct record record = {
         .source = "auto", .output = "tallystack.rec", .frequency = DEFAULT_FREQUENCY};
     int first, status;
     command_parse(&record_argp, argc, argv, &first, &record);
-    if (choose_events(&record) < 0) {
+    if ((record.simulate ? choose_simulated(&record) : choose_events(&record)) < 0) {
         status = command_failed("record");
     } else {
         describe_run(&record);
         say_notes(&record);
-        status = record_program(&record);
+        status = record.simulate ? record_simulated(&record) : record_program(&record);
     }
+    tally_model_release(&record.model);
     tally_run_release(&record.run);
     return status;
 }

@@ -36,6 +36,7 @@ struct interpreter {
     uint32_t version; /* PY_VERSION_HEX */
     const struct py_layout *layout;
     uint64_t code_type; /* &PyCode_Type */
+    uint64_t runtime;   /* &_PyRuntime */
     void *(*thread_state)(void);
     int (*is_initialized)(void);
     char reason[PY_REASON_SIZE]; /* why it is not supported; layout is NULL then */
@@ -46,6 +47,9 @@ struct interpreter {
  * safe in a signal handler. Returns whether there is one, supported or not.
  */
 bool link_find_interpreter(struct interpreter *out);
+
+/* The range of the loaded object that has `address`; empty if there is none. */
+void link_range_of(uint64_t address, uint64_t *start, uint64_t *end);
 
 /* The range of addresses this library is loaded at. */
 void link_own_range(uint64_t *start, uint64_t *end);

@@ -141,6 +141,7 @@ bool link_find_interpreter(struct interpreter *out)
         return true;
     }
     out->code_type = code_type;
+    out->runtime = runtime;
     out->thread_state = (void *(*)(void))(uintptr_t)thread_state;
     out->is_initialized = (int (*)(void))(uintptr_t)is_initialized;
     out->layout = layout;
@@ -189,6 +190,18 @@ bool link_find_object(uint64_t address, struct loaded_object *out)
             return true;
         }
     return false;
+}
+
+void link_range_of(uint64_t address, uint64_t *start, uint64_t *end)
+{
+    struct loaded_object object;
+    *start = *end = 0;
+    for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next)
+        if (covers(map, address, &object)) {
+            *start = object.start;
+            *end = object.end;
+            return;
+        }
 }
 
 void link_own_range(uint64_t *start, uint64_t *end)

@@ -289,14 +289,17 @@ static void print_event_lines(FILE *out, const struct tally_recording *recording
             fprintf(out, " %c %s", event->terms[k].factor < 0 ? '-' : '+',
                     event->terms[k].encoding);
         fputs("), ", out);
-        if (event->read_only)
+        if (event->source == TALLY_SOURCE_SIMULATED)
+            fputs("exact", out);
+        else if (event->read_only)
             fputs("read along", out);
         else if (event->period)
             fprintf(out, "a sample every %" PRIu64, event->period);
         else
             fprintf(out, "%s%" PRIu64 " samples a second",
                     event->source == TALLY_SOURCE_CLOCK ? "up to " : "", event->frequency);
-        fprintf(out, ", %" PRIu64 " samples", profile->totals[i].samples);
+        if (event->source != TALLY_SOURCE_SIMULATED)
+            fprintf(out, ", %" PRIu64 " samples", profile->totals[i].samples);
         if (run->events[i].has_total)
             fprintf(out, ", total %s",
                     tally_format_value(total, sizeof(total), (double)run->events[i].total,

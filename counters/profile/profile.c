@@ -297,8 +297,13 @@ static void take_sample(struct builder *builder, struct image_state *state, stru
     struct tally_value *values =
         cell_values(builder, slot->thread, path_of(slot, sample->node), state->number, pc);
     double amount = (double)weight * builder->factor_of[sample->counter];
-    add_weight(&values[builder->event_of[sample->counter]], amount);
+    int event = builder->event_of[sample->counter];
     state->written[sample->counter] += (double)weight;
+    if (builder->recording->run.events[event].event.source == TALLY_SOURCE_SIMULATED) {
+        values[event].exact += amount; /* a sum, not a sample */
+        return;
+    }
+    add_weight(&values[event], amount);
     builder->profile->samples++;
     if (sample->counter != 0)
         return;

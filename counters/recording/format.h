@@ -67,7 +67,8 @@ struct tally_image_header {
                                              counted of each event, at its first counter, by now */
     uint64_t before[TALLY_MAX_COUNTERS]; /* what this process had used when sampling began, since it
                                             was forked; from the kernel's accounts */
-    uint64_t after[TALLY_MAX_COUNTERS];  /* the same at its end, for UNSUPPORTED images */
+    uint64_t after[TALLY_MAX_COUNTERS];  /* the same at its end, for UNSUPPORTED images and for
+                                            simulated ones, all of whose counts it is */
     uint64_t lost[TALLY_MAX_COUNTERS];   /* counts of samples that could not be written */
     char comm[16];                       /* the kernel's name of the process */
     char program[512];                   /* path of the executable */

@@ -221,5 +221,7 @@ int tally_run_event_of(const struct tally_run *run, unsigned counter, int *term)
 
 bool tally_run_is_exact(const struct tally_run_event *event)
 {
+    if (event->event.source == TALLY_SOURCE_SIMULATED)
+        return true;
     return event->event.period == 1 && !event->event.is_clock && !event->event.read_only;
 }

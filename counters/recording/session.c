@@ -294,11 +294,11 @@ int tally_session_prepare(struct tally_session **out, const struct tally_session
     session->directory = session->control_fd = session->listener = -1;
     random_hex(session->token, TALLY_TOKEN_SIZE);
     int result = make_folder(session, options->path);
-    if (result == 0)
+    if (result == 0 && !options->is_simulated)
         result = make_control(session, options, events);
-    if (result == 0)
+    if (result == 0 && !options->is_simulated)
         result = make_socket(session, name);
-    if (result == 0)
+    if (result == 0 && !options->is_simulated)
         result = make_environment(session, name);
     if (result < 0) {
         tally_session_release(session);
@@ -573,6 +573,8 @@ int tally_session_describe(struct tally_session *session, const json_t *descript
 static void close_images(struct tally_session *session)
 {
     const struct timespec moment = {.tv_nsec = 2000000};
+    if (!session->control)
+        return;
     session->control->closed = 1;
     for (size_t i = 0; i < session->image_count; i++) {
         const struct image *image = &session->images[i];

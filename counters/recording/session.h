@@ -23,6 +23,7 @@ struct tally_session_options {
     uint64_t max_size; /* bytes; 0: no bound */
     bool is_native;    /* do not look for interpreters */
     bool is_clock;     /* no perf events in the workload */
+    bool is_simulated; /* no agents: the simulator writes the images; there is no environment */
 };
 
 struct tally_session;
@@ -47,7 +48,7 @@ typedef void tally_count_now(void *counting, uint64_t *counts);
 void tally_session_hold(struct tally_session *session, pid_t root, tally_count_now *count_now,
                         void *counting);
 
-/* Moves the recording to its place. */
+/* Moves the recording to its place; a simulated one before the program starts. */
 int tally_session_commit(struct tally_session *session);
 
 /* Takes the recording away again and gives an older one its name back: the program was refused. */

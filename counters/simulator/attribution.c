@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "simulator/attribution.h"
+
+#include "simulator/core.h"
+
+struct attribution attribution;
+uint8_t attribution_watched[WATCH_SIZE];
+
+/* Call paths beyond this many are folded: recursion over several lines has exponentially many. */
+enum { CONTEXT_MOST = 1 << 20, OWNER_GENERATOR = 1 };
+
+static uint32_t context_count;
+
+bool guest_readable(uint64_t address, uint64_t size)
+{
+    return VG_(am_is_valid_for_client)(address, size, VKI_PROT_READ);
+}
+
+/* Cells and contexts */
+
+static struct cell *new_cell(struct thread *thread, struct context *context, uint32_t line)
+{
+    struct cell *cell = VG_(calloc)("tallystack.cell", 1, sizeof(*cell));
+    cell->context = context;
+    cell->line = line;
+    if (thread->cell_count == thread->cell_room) {
+        thread->cell_room = thread->cell_room ? thread->cell_room * 2 : 64;
+        thread->cells = VG_(realloc)("tallystack.cells", thread->cells,
+                                     thread->cell_room * sizeof(*thread->cells));
+    }
+    thread->cells[thread->cell_count++] = cell;
+    return cell;
+}
+
+static struct cell *cell_of(struct context *context, uint32_t line)
+{
+    struct cell **cell = &context->cells[line];
+    if (!*cell)
+        *cell = new_cell(attribution.thread, context, line);
+    return *cell;
+}
+
+/* Of too many call paths: where this code object was called before on the way here. */
+static struct context *fold(struct cell *caller, const struct code *code)
+{
+    for (struct context *context = caller->context; context; context = context->caller->context)
+        if (context->code == code)
+            return context;
+    return NULL;
+}
+
+static struct context *context_of(struct cell *caller, struct code *code)
+{
+    struct context **first = &caller->children;
+    for (struct context **at = first; *at; at = &(*at)->next) {
+        struct context *context = *at;
+        if (context->code != code)
+            continue;
+        *at = context->next;
+        context->next = *first;
+        *first = context;
+        return context;
+    }
+    struct context *folded = context_count >= CONTEXT_MOST ? fold(caller, code) : NULL;
+    if (folded)
+        return folded;
+    context_count++;
+    struct context *context =
+        VG_(calloc)("tallystack.context", 1,
+                    sizeof(*context) + (code->line_count + 1) * sizeof(context->cells[0]));
+    context->caller = caller;
+    context->code = code;
+    context->next = *first;
+    *first = context;
+    return context;
+}
+
+/* The open tally */
+
+void attribution_close(void)
+{
+    machine_close(&attribution.cell->counts);
+}
+
+static void go_to(struct cell *cell)
+{
+    if (cell == attribution.cell)
+        return;
+    attribution_close();
+    attribution.cell = cell;
+    machine_cell = &cell->counts;
+}
+
+static struct cell *top_cell(struct thread *thread)
+{
+    if (thread->depth == 0)
+        return thread->root;
+    const struct level *top = &thread->levels[thread->depth - 1];
+    return cell_of(top->context, top->line);
+}
+
+/* Watched slots */
+
+static void mark(uint64_t address, uint8_t value)
+{
+    attribution_watched[address / 8 % WATCH_SIZE] = value;
+}
+
+static void watch(const struct thread *thread, uint8_t value)
+{
+    const struct py_layout *layout = attribution.layout;
+    if (!layout || !thread->tstate)
+        return;
+    if (thread->frame)
+        mark(thread->frame + layout->frame_ip, value);
+    mark(thread->tstate + layout->tstate_frame, value);
+    if (layout->frame_by_cframe && thread->holder)
+        mark(thread->holder + layout->cframe_frame, value);
+}
+
+/* Frames */
+
+static uint64_t frame_word(uint64_t frame, uint16_t offset)
+{
+    return guest_word(frame + offset);
+}
+
+static uint64_t code_address(uint64_t frame)
+{
+    return frame_word(frame, attribution.layout->frame_code) & ~UINT64_C(3);
+}
+
+static uint8_t owner_of(uint64_t frame)
+{
+    return *(const uint8_t *)(frame + attribution.layout->frame_owner);
+}
+
+/* The innermost frame of a Python function from `frame` on outwards; 0 if there is none. */
+static uint64_t skip_foreign(uint64_t frame)
+{
+    while (frame && frame % 8 == 0 && guest_readable(frame, attribution.layout->frame_size)) {
+        if (owner_of(frame) < attribution.layout->owner_foreign)
+            return frame;
+        frame = frame_word(frame, attribution.layout->frame_previous);
+    }
+    return 0;
+}
+
+static bool push(struct thread *thread, uint64_t frame)
+{
+    struct code *code = codes_find(code_address(frame));
+    if (!code)
+        return false;
+    if (thread->depth == thread->room) {
+        thread->room = thread->room ? thread->room * 2 : 256;
+        thread->levels = VG_(realloc)("tallystack.levels", thread->levels,
+                                      thread->room * sizeof(*thread->levels));
+    }
+    struct context *context = context_of(top_cell(thread), code);
+    uint32_t line = codes_line(code, frame_word(frame, attribution.layout->frame_ip));
+    thread->levels[thread->depth++] = (struct level){frame, context, line};
+    return true;
+}
+
+static bool is_level(const struct level *level, uint64_t frame)
+{
+    return level->frame == frame && level->context->code->address == code_address(frame);
+}
+
+/* Cuts the shadow stack behind `frame`; false if it is not on it. */
+static bool cut_behind(struct thread *thread, uint64_t frame)
+{
+    for (uint32_t depth = thread->depth; depth > 0; depth--)
+        if (is_level(&thread->levels[depth - 1], frame)) {
+            thread->depth = depth;
+            return true;
+        }
+    return false;
+}
+
+/* Makes the shadow stack that of the chain that starts at `frame`. */
+static bool rebuild(struct thread *thread, uint64_t frame)
+{
+    enum { DEPTH_MOST = 1 << 20 };
+    uint64_t *chain = NULL;
+    uint32_t count = 0, room = 0;
+    bool is_whole = true;
+    while (frame && !cut_behind(thread, frame) && count < DEPTH_MOST) {
+        if (count == room) {
+            room = room ? room * 2 : 64;
+            chain = VG_(realloc)("tallystack.chain", chain, room * sizeof(*chain));
+        }
+        chain[count++] = frame;
+        frame = skip_foreign(frame_word(frame, attribution.layout->frame_previous));
+    }
+    if (!frame)
+        thread->depth = 0;
+    while (count > 0 && is_whole)
+        is_whole = push(thread, chain[--count]);
+    VG_(free)(chain);
+    return is_whole;
+}
+
+static void count_call(struct thread *thread)
+{
+    const struct level *top = &thread->levels[thread->depth - 1];
+    if (top->context->code->is_generator && owner_of(top->frame) != OWNER_GENERATOR)
+        return;
+    cell_of(top->context, 0)->counts.raw[TALLY_RAW_CALLS]++;
+    machine_totals.raw[TALLY_RAW_CALLS]++;
+}
+
+/* Whether `frame` is the caller of the innermost one, or none: a return, which needs no look at the
+ * frame's chain. */
+static bool follow_return(struct thread *thread, uint64_t frame)
+{
+    if (!frame)
+        thread->depth = 0;
+    else if (thread->depth > 1 && is_level(&thread->levels[thread->depth - 2], frame))
+        thread->depth--;
+    else
+        return false;
+    return true;
+}
+
+/* Brings the shadow stack to `frame`, which is set up; false if it is no frame after all. */
+static bool follow(struct thread *thread, uint64_t frame)
+{
+    if (follow_return(thread, frame))
+        return true;
+    const struct level *top = thread->depth ? &thread->levels[thread->depth - 1] : NULL;
+    bool is_call = top && frame_word(frame, attribution.layout->frame_previous) == top->frame;
+    if (!is_call && cut_behind(thread, frame))
+        return true;
+    if (!(is_call ? push(thread, frame) : rebuild(thread, frame)))
+        return false;
+    count_call(thread);
+    return true;
+}
+
+static uint64_t current_frame(struct thread *thread)
+{
+    const struct py_layout *layout = attribution.layout;
+    if (!layout->frame_by_cframe)
+        return guest_word(thread->tstate + layout->tstate_frame);
+    uint64_t holder = guest_word(thread->tstate + layout->tstate_frame);
+    if (holder != thread->holder) {
+        /* Left for the one before it, or a new one, whose frame is not stored yet. */
+        uint64_t left = thread->holder;
+        thread->holder = holder;
+        if (left && thread->frame && guest_word(left + layout->cframe_frame + 8u) != holder)
+            return thread->frame;
+    }
+    if (!holder || !guest_readable(holder, layout->cframe_frame + 8u))
+        return 0;
+    return guest_word(holder + layout->cframe_frame);
+}
+
+/* The line the innermost frame is at now. */
+static void read_line(struct thread *thread)
+{
+    if (thread->depth == 0)
+        return;
+    struct level *top = &thread->levels[thread->depth - 1];
+    uint64_t ip = frame_word(top->frame, attribution.layout->frame_ip);
+    top->line = codes_line(top->context->code, ip);
+}
+
+/* A new frame is looked at when the next store is seen: its own fields may not be stored yet. */
+static void enter_frame(struct thread *thread, uint64_t frame)
+{
+    attribution_close();
+    thread->is_pending = !follow_return(thread, skip_foreign(frame));
+    if (!thread->is_pending)
+        go_to(top_cell(thread));
+}
+
+/* What ran while the frame was being set up is its function's, on the def line. */
+static void settle(struct thread *thread)
+{
+    thread->is_pending = !follow(thread, skip_foreign(thread->frame));
+    if (thread->is_pending)
+        return;
+    if (thread->depth)
+        attribution.cell = cell_of(thread->levels[thread->depth - 1].context, 0);
+    machine_cell = &attribution.cell->counts;
+    attribution_close();
+}
+
+static void search(struct thread *thread);
+
+void attribution_look(void)
+{
+    struct thread *thread = attribution.thread;
+    if (thread->looks_left)
+        search(thread);
+    if (!attribution.layout || !thread->tstate)
+        return;
+    uint64_t frame, holder = thread->holder;
+    frame = current_frame(thread);
+    if (thread->is_pending)
+        settle(thread);
+    if (frame != thread->frame || holder != thread->holder) {
+        uint64_t now = thread->holder, before = thread->frame;
+        thread->holder = holder;
+        watch(thread, 0);
+        thread->holder = now;
+        thread->frame = frame;
+        watch(thread, 1);
+        if (frame != before)
+            enter_frame(thread, frame);
+        return;
+    }
+    if (thread->is_pending)
+        return;
+    read_line(thread);
+    go_to(top_cell(thread));
+}
+
+/* Threads */
+
+struct thread *attribution_new_thread(uint32_t tid)
+{
+    struct thread *thread = VG_(calloc)("tallystack.thread", 1, sizeof(*thread));
+    thread->tid = tid;
+    thread->root = new_cell(thread, NULL, 0);
+    attribution.threads =
+        VG_(realloc)("tallystack.threads", attribution.threads,
+                     (attribution.thread_count + 1) * sizeof(*attribution.threads));
+    attribution.threads[attribution.thread_count++] = thread;
+    return thread;
+}
+
+void attribution_run_thread(struct thread *thread)
+{
+    if (thread == attribution.thread)
+        return;
+    if (attribution.thread) {
+        attribution_close();
+        VG_(memset)(attribution_watched, 0, sizeof(attribution_watched));
+    }
+    attribution.thread = thread;
+    attribution.cell = top_cell(thread);
+    machine_cell = &attribution.cell->counts;
+    if (thread->looks_left)
+        VG_(memset)(attribution_watched, 1, sizeof(attribution_watched));
+    watch(thread, 1);
+}
+
+void attribution_set_tstate(uint64_t tstate)
+{
+    struct thread *thread = attribution.thread;
+    attribution_close();
+    watch(thread, 0);
+    thread->tstate = tstate;
+    thread->holder = thread->frame = 0;
+    thread->is_pending = false;
+    thread->depth = 0;
+    if (tstate && attribution.layout->frame_by_cframe)
+        thread->holder = guest_word(tstate + attribution.layout->tstate_frame);
+    watch(thread, 1);
+    go_to(top_cell(thread));
+    if (tstate)
+        attribution_look();
+}
+
+/* From 3.15 on a thread state is bound by a thread-local variable. It is in the interpreter's list
+ * with the thread's number, which is stored about when it becomes known to the thread. */
+enum {
+    FIRST_LOCAL = 0x030f,
+    DEBUG_INTERPRETERS = 5, /* words of _Py_DebugOffsets */
+    DEBUG_THREADS = 9,
+    DEBUG_TSTATE_NEXT = 2, /* behind debug_tstate */
+    DEBUG_TSTATE_TID = 9,
+    LOOKS_MOST = 100000,
+};
+
+void attribution_search(void)
+{
+    struct thread *thread = attribution.thread;
+    if (!attribution.layout || attribution.layout->version < FIRST_LOCAL || thread->tstate)
+        return;
+    thread->looks_left = LOOKS_MOST;
+    VG_(memset)(attribution_watched, 1, sizeof(attribution_watched));
+}
+
+static uint64_t find_tstate(uint32_t tid)
+{
+    const uint64_t *words = (const uint64_t *)attribution.runtime;
+    const uint64_t *tstate_words = words + attribution.layout->debug_tstate;
+    uint64_t interpreter = guest_word(attribution.runtime + words[DEBUG_INTERPRETERS]);
+    if (!interpreter || !guest_readable(interpreter + words[DEBUG_THREADS], 8))
+        return 0;
+    uint64_t tstate = guest_word(interpreter + words[DEBUG_THREADS]);
+    while (tstate && guest_readable(tstate + tstate_words[DEBUG_TSTATE_TID], 8)) {
+        if (guest_word(tstate + tstate_words[DEBUG_TSTATE_TID]) == tid)
+            return tstate;
+        tstate = guest_word(tstate + tstate_words[DEBUG_TSTATE_NEXT]);
+    }
+    return 0;
+}
+
+static void search(struct thread *thread)
+{
+    uint64_t tstate = find_tstate(thread->tid);
+    if (!tstate && --thread->looks_left > 0)
+        return;
+    thread->looks_left = 0;
+    VG_(memset)(attribution_watched, 0, sizeof(attribution_watched));
+    if (tstate)
+        attribution_set_tstate(tstate);
+}
+
+void attribution_reset(void)
+{
+    for (int i = 0; i < TALLY_RAW_LANES; i++)
+        machine_run.count[i] = 0;
+    VG_(memset)(&machine_totals, 0, sizeof(machine_totals));
+    for (uint32_t i = 0; i < attribution.thread_count; i++)
+        for (uint32_t k = 0; k < attribution.threads[i]->cell_count; k++)
+            VG_(memset)(&attribution.threads[i]->cells[k]->counts, 0, sizeof(struct counts));
+    codes_forget_written();
+}

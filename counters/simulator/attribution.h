@@ -1,0 +1,96 @@
+/*
+ * Which Python line a count belongs to.
+ *
+ * The interpreter keeps the frame it runs in its thread state and the instruction it is at in the
+ * frame. Stores to these slots are seen by the code that instrument.c adds; each closes the open
+ * tally into the cell of the line that ran until then. A shadow of the thread's stack of frames
+ * gives the call path; wherever it does not fit the frames' own chain, the chain is right.
+ *
+ * Cells form the tree of call paths of a thread: a context is a code object called from a cell (a
+ * line of the caller), and has one cell for each of its lines that ran.
+ */
+#ifndef TALLY_SIMULATOR_ATTRIBUTION_H
+#define TALLY_SIMULATOR_ATTRIBUTION_H
+
+#include "python/layout.h"
+#include "simulator/codes.h"
+#include "simulator/machine.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cell {
+    struct counts counts;
+    struct context *context;  /* NULL: the root of a thread, outside Python */
+    struct context *children; /* the last one called first */
+    uint32_t line;            /* number of it in the code object */
+    uint32_t node;            /* while an image is written */
+};
+
+struct context {
+    struct context *next; /* of the same caller */
+    struct cell *caller;
+    struct code *code;
+    struct cell *cells[]; /* by number of the line; NULL: did not run */
+};
+
+struct level {
+    uint64_t frame;
+    struct context *context;
+    uint32_t line;
+};
+
+struct thread {
+    uint64_t tstate; /* 0: none */
+    uint64_t holder; /* what has the slot of the current frame: the thread state or its cframe */
+    uint64_t frame;  /* in that slot when last seen */
+    uint32_t looks_left; /* while its thread state is being looked for */
+    bool is_pending;     /* `frame` is not on the shadow stack yet */
+    struct level *levels;
+    uint32_t depth, room;
+    struct cell *root;
+    struct cell **cells; /* all of them; a parent comes before its children */
+    uint32_t cell_count, cell_room;
+    uint32_t tid; /* as the kernel numbers it */
+};
+
+struct attribution {
+    const struct py_layout *layout; /* NULL: no interpreter */
+    uint32_t version;               /* PY_VERSION_HEX */
+    uint64_t code_type;
+    uint64_t text_start, text_end; /* of the interpreter's object */
+    uint64_t runtime;
+    struct thread *thread;   /* that runs; never NULL after the first */
+    struct cell *cell;       /* that the open tally belongs to */
+    struct thread **threads; /* every thread that ever ran */
+    uint32_t thread_count;
+};
+
+extern struct attribution attribution;
+
+/* Nonzero where a watched slot may be: by (address / 8) modulo the size. */
+enum { WATCH_SIZE = 4096 };
+extern uint8_t attribution_watched[WATCH_SIZE];
+
+/* A store hit a slot that may be watched. */
+void attribution_look(void);
+
+struct thread *attribution_new_thread(uint32_t tid);
+void attribution_run_thread(struct thread *thread);
+/* Ends the open tally, keeping the current cell. */
+void attribution_close(void);
+void attribution_set_tstate(uint64_t tstate);
+/* Looks for the thread state of a thread that will soon have one, where the interpreter does not
+ * bind it by a call that agent/simulated.c sees. */
+void attribution_search(void);
+/* Sets all counts back; in the child of a fork, and after an image was written. */
+void attribution_reset(void);
+
+bool guest_readable(uint64_t address, uint64_t size);
+
+static inline uint64_t guest_word(uint64_t address)
+{
+    return *(const uint64_t *)address;
+}
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "simulator/image.h"
+
+#include "simulator/attribution.h"
+#include "simulator/core.h"
+
+struct image_options image_options;
+
+/* The image of this process. */
+static HChar path[VKI_PATH_MAX];
+static uint64_t start_ns;
+
+struct writer {
+    int fd;
+    bool has_failed;
+    struct tally_image_header header;
+    struct tally_chunk *chunk; /* TALLY_CHUNK_SIZE bytes */
+    uint32_t node_count;
+};
+
+static uint64_t now_ns(void)
+{
+    struct vki_timespec now;
+    VG_(clock_gettime)(&now, VKI_CLOCK_MONOTONIC);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Records */
+
+static void write_all(struct writer *writer, const void *bytes, uint32_t size)
+{
+    const char *at = bytes;
+    while (size > 0 && !writer->has_failed) {
+        Int done = VG_(write)(writer->fd, at, (Int)size);
+        writer->has_failed = done <= 0;
+        at += done > 0 ? done : 0;
+        size -= done > 0 ? (uint32_t)done : 0;
+    }
+}
+
+static void end_chunk(struct writer *writer)
+{
+    if (!writer->chunk->used)
+        return;
+    writer->chunk->sequence = (uint32_t)writer->header.chunk_count++;
+    write_all(writer, writer->chunk, TALLY_CHUNK_SIZE);
+    VG_(memset)(writer->chunk + 1, 0, writer->chunk->used);
+    writer->chunk->used = 0;
+}
+
+/* Room for a zeroed record of `size` bytes, a multiple of 8. */
+static void *record(struct writer *writer, uint32_t size)
+{
+    if (sizeof(*writer->chunk) + writer->chunk->used + size > TALLY_CHUNK_SIZE)
+        end_chunk(writer);
+    char *at = (char *)(writer->chunk + 1) + writer->chunk->used;
+    writer->chunk->used += size;
+    return at;
+}
+
+static void write_lines(struct writer *writer, const struct code *code)
+{
+    enum { PART = 8192 };
+    for (uint32_t done = 0; done < code->table_size; done += PART) {
+        uint32_t part = code->table_size - done < PART ? code->table_size - done : PART;
+        struct tally_lines *lines = record(writer, sizeof(*lines) + tally_padded(part));
+        *lines = (struct tally_lines){
+            .type = TALLY_RECORD_LINES, .code = code->id, .offset = done, .size = part};
+        VG_(memcpy)(lines + 1, code->table + done, part);
+    }
+}
+
+static void write_code(struct writer *writer, struct code *code)
+{
+    uint32_t text = code->name_size + code->file_size;
+    struct tally_code *to = record(writer, sizeof(*to) + tally_padded(text));
+    code->is_written = true;
+    *to = (struct tally_code){
+        .type = TALLY_RECORD_CODE,
+        .qualname_size = (uint16_t)code->name_size,
+        .id = code->id,
+        .first_line = code->key.first_line,
+        .filename_size = code->file_size,
+        .lines_size = code->table_size,
+    };
+    VG_(memcpy)(to + 1, code->text, text);
+    write_lines(writer, code);
+}
+
+static void write_node(struct writer *writer, struct cell *cell)
+{
+    const struct context *context = cell->context;
+    if (!context->code->is_written)
+        write_code(writer, context->code);
+    struct tally_node *node = record(writer, sizeof(*node));
+    const struct cell *caller = context->caller;
+    *node = (struct tally_node){
+        .type = TALLY_RECORD_NODE,
+        .id = TALLY_NODE_FIRST + writer->node_count++,
+        .parent = caller->context ? caller->node : 0,
+        .code = context->code->id,
+        .instruction = context->code->first_units[cell->line],
+    };
+    cell->node = node->id;
+}
+
+static uint64_t sum_of(const struct counts *counts, uint64_t mask)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < TALLY_RAW_COUNT; i++)
+        if (mask & TALLY_RAW_BIT(i))
+            sum += counts->raw[i];
+    return sum;
+}
+
+static void write_counts(struct writer *writer, const struct cell *cell)
+{
+    for (uint32_t i = 0; i < image_options.counter_count; i++) {
+        uint64_t weight = sum_of(&cell->counts, image_options.masks[i]);
+        if (!weight)
+            continue;
+        struct tally_sample_wide *sample = record(writer, sizeof(*sample));
+        *sample = (struct tally_sample_wide){
+            .sample = {.type = TALLY_RECORD_SAMPLE_WIDE, .counter = (uint8_t)i, .node = cell->node},
+            .weight = weight,
+        };
+    }
+}
+
+static bool has_counts(const struct cell *cell)
+{
+    for (unsigned i = 0; i < TALLY_RAW_COUNT; i++)
+        if (cell->counts.raw[i])
+            return true;
+    return false;
+}
+
+/* Cells with counts, and those that lead to them; all others get no node. */
+static void mark_needed(const struct thread *thread)
+{
+    for (uint32_t i = 0; i < thread->cell_count; i++)
+        thread->cells[i]->node = has_counts(thread->cells[i]);
+    for (uint32_t i = thread->cell_count; i-- > 0;) {
+        const struct cell *cell = thread->cells[i];
+        if (cell->node && cell->context)
+            cell->context->caller->node = 1;
+    }
+}
+
+static void write_thread(struct writer *writer, const struct thread *thread, bool is_first)
+{
+    mark_needed(thread);
+    if (!thread->root->node)
+        return;
+    struct tally_thread *name = record(writer, sizeof(*name));
+    *name = (struct tally_thread){.type = TALLY_RECORD_THREAD, .tid = thread->tid};
+    VG_(memcpy)(name->name, writer->header.comm, sizeof(name->name));
+    thread->root->node = is_first && attribution.layout ? TALLY_NODE_STARTUP : TALLY_NODE_NATIVE;
+    write_counts(writer, thread->root);
+    for (uint32_t i = 0; i < thread->cell_count; i++) {
+        struct cell *cell = thread->cells[i];
+        if (!cell->node || !cell->context)
+            continue;
+        write_node(writer, cell);
+        write_counts(writer, cell);
+    }
+}
+
+/* Header */
+
+static void copy_text(char *to, uint32_t room, const char *from)
+{
+    VG_(strncpy)(to, from, room - 1);
+    to[room - 1] = '\0';
+}
+
+static void describe(struct tally_image_header *header)
+{
+    const char *program = VG_(args_the_exename);
+    char *script = header->script;
+    uint32_t room = sizeof(header->script), used = 0;
+    VG_(memcpy)(header->magic, TALLY_IMAGE_MAGIC, sizeof(header->magic));
+    header->pid = (uint32_t)VG_(getpid)();
+    header->parent = (uint32_t)VG_(getppid)();
+    header->is_root = header->pid == image_options.root;
+    header->python = attribution.layout ? attribution.version : image_options.refused_version;
+    header->counter_count = image_options.counter_count;
+    header->start_ns = start_ns;
+    header->state = TALLY_IMAGE_SAMPLING;
+    copy_text(header->comm, sizeof(header->comm), VG_(basename)(program));
+    VG_(client_fname)(header->program, sizeof(header->program), True);
+    used = VG_(snprintf)(script, (Int)room, "%s", program);
+    for (Word i = 0; i < VG_(sizeXA)(VG_(args_for_client)) && used < room - 1; i++)
+        used += VG_(snprintf)(script + used, (Int)(room - used), "\n%s",
+                              *(HChar **)VG_(indexXA)(VG_(args_for_client), i));
+}
+
+static int create(void)
+{
+    enum { NUMBER_MOST = 1 << 20 };
+    for (int number = 1; number < NUMBER_MOST; number++) {
+        VG_(snprintf)(path, sizeof(path), "%s/%06d.image", image_options.recording, number);
+        SysRes result = VG_(open)(path, VKI_O_WRONLY | VKI_O_CREAT | VKI_O_EXCL, 0666);
+        if (!sr_isError(result))
+            return (int)sr_Res(result);
+        if (sr_Err(result) != VKI_EEXIST)
+            break;
+    }
+    return -1;
+}
+
+static void write_header(struct writer *writer)
+{
+    char bytes[TALLY_HEADER_SIZE] = {0};
+    VG_(memcpy)(bytes, &writer->header, sizeof(writer->header));
+    write_all(writer, bytes, sizeof(bytes));
+}
+
+static bool is_sealed(void)
+{
+    HChar seal[VKI_PATH_MAX];
+    struct vg_stat status;
+    VG_(snprintf)(seal, sizeof(seal), "%s/seal", image_options.recording);
+    return !sr_isError(VG_(stat)(seal, &status));
+}
+
+void image_begin(void)
+{
+    struct writer writer = {.fd = is_sealed() ? -1 : create()};
+    start_ns = now_ns();
+    if (writer.fd < 0) {
+        path[0] = '\0';
+        return;
+    }
+    describe(&writer.header);
+    write_header(&writer);
+    VG_(close)(writer.fd);
+}
+
+static void write_threads(struct writer *writer)
+{
+    writer->chunk = VG_(calloc)("tallystack.chunk", 1, TALLY_CHUNK_SIZE);
+    writer->chunk->magic = TALLY_CHUNK_MAGIC;
+    for (uint32_t i = 0; i < attribution.thread_count; i++)
+        write_thread(writer, attribution.threads[i], i == 0);
+    end_chunk(writer);
+    VG_(free)(writer->chunk);
+}
+
+void image_end(void)
+{
+    struct writer writer = {.fd = -1};
+    if (path[0] && !is_sealed())
+        writer.fd = VG_(fd_open)(path, VKI_O_WRONLY, 0);
+    if (writer.fd < 0)
+        return;
+    describe(&writer.header);
+    write_header(&writer);
+    if (!image_options.refusal[0])
+        write_threads(&writer);
+    copy_text(writer.header.refusal, sizeof(writer.header.refusal), image_options.refusal);
+    writer.header.end_ns = now_ns();
+    for (uint32_t i = 0; i < writer.header.counter_count; i++)
+        writer.header.after[i] = sum_of(&machine_totals, image_options.masks[i]);
+    /* Last, so that an image that was not written to its end does not look like one that was. */
+    if (!writer.has_failed)
+        writer.header.state =
+            image_options.refusal[0] ? TALLY_IMAGE_UNSUPPORTED : TALLY_IMAGE_ENDED;
+    VG_(lseek)(writer.fd, 0, VKI_SEEK_SET);
+    write_header(&writer);
+    VG_(close)(writer.fd);
+}

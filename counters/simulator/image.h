@@ -1,0 +1,26 @@
+/* Writing what was counted as an image file of the recording (recording/format.h). */
+#ifndef TALLY_SIMULATOR_IMAGE_H
+#define TALLY_SIMULATOR_IMAGE_H
+
+#include "recording/format.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct image_options {
+    const char *recording;              /* its folder */
+    uint32_t root;                      /* PID, if this is the program that was asked for */
+    uint32_t counter_count;             /* counters of the recording */
+    uint64_t masks[TALLY_MAX_COUNTERS]; /* each is the sum of these of enum tally_raw */
+    char refusal[128];                  /* an interpreter that is not supported; else empty */
+    uint32_t refused_version;           /* of it */
+};
+
+extern struct image_options image_options;
+
+/* Begins an image: a file with a header only, which says that this process is running. */
+void image_begin(void);
+/* Ends it, with all counts so far. Nothing is written once the recording is sealed. */
+void image_end(void);
+
+#endif

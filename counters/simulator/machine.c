@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "simulator/machine.h"
+
+#include "simulator/core.h"
+
+struct machine machine = {.line_shift = 6};
+struct lanes machine_run;
+struct counts machine_totals;
+static struct counts nowhere;
+struct counts *machine_cell = &nowhere;
+
+enum { PAGE_SHIFT = 12, HISTORY_BITS = 14, TARGET_BITS = 12 };
+
+/* Conditional branches: two-bit counters, chosen by address and the outcomes before (gshare).
+ * Indirect ones: the last target after the same way here. */
+static uint8_t outcomes[1 << HISTORY_BITS];
+static uint64_t targets[1 << TARGET_BITS];
+static uint32_t outcome_history, target_history;
+
+#undef LIKELY
+#undef UNLIKELY
+#define LIKELY(condition)   __builtin_expect(!!(condition), 1)
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define INLINE              static inline __attribute__((always_inline))
+
+static uint64_t *set_of(const struct cache *cache, uint64_t line)
+{
+    uint64_t set = LIKELY(cache->mask) ? line & cache->mask : line % cache->sets;
+    return cache->tags + set * cache->ways;
+}
+
+/* Moves the line to the front of its set; whether it was there. */
+static bool search(uint64_t *set, uint32_t ways, uint64_t line)
+{
+    uint64_t carried = set[0];
+    set[0] = line;
+    for (uint32_t i = 1; i < ways; i++) {
+        uint64_t tag = set[i];
+        set[i] = carried;
+        if (tag == line)
+            return true;
+        carried = tag;
+    }
+    return false;
+}
+
+static bool touch(const struct cache *cache, uint64_t line)
+{
+    uint64_t *set = set_of(cache, line);
+    return set[0] == line || search(set, cache->ways, line);
+}
+
+static void count(unsigned raw)
+{
+    machine_cell->raw[raw]++;
+    machine_totals.raw[raw]++;
+}
+
+enum { KIND_FETCH, KIND_LOAD, KIND_STORE };
+
+/* How far an access had to go: 0 to L1, 1 to L2, 2 to L3, 3 to memory. Of one that touches several
+ * lines, the farthest counts. */
+static unsigned farther(unsigned a, unsigned b)
+{
+    return a > b ? a : b;
+}
+
+static unsigned beyond_l1(uint64_t line)
+{
+    if (machine.l2.tags && touch(&machine.l2, line))
+        return 1;
+    if (machine.l3.tags && touch(&machine.l3, line))
+        return 2;
+    return 3;
+}
+
+/* Counts the levels missed from `from` on. */
+static void count_misses(unsigned from, unsigned to, unsigned kind)
+{
+    if (from == 0 && to > 0)
+        count(TALLY_RAW_L1_FETCH + kind);
+    if (from <= 1 && to > 1 && machine.l2.tags)
+        count(TALLY_RAW_L2_FETCH + kind);
+    if (from <= 2 && to > 2 && machine.l3.tags)
+        count(TALLY_RAW_L3_FETCH + kind);
+}
+
+/* `before` is how far the same instruction's line before this one went. */
+static __attribute__((noinline)) unsigned fetch_slow(const struct fetch *fetch, unsigned before)
+{
+    unsigned far = 0;
+    if (!fetch->is_joined)
+        before = 0;
+    if (!search(fetch->set, machine.l1i.ways, fetch->line))
+        far = beyond_l1(fetch->line);
+    if (far > before)
+        count_misses(before, far, KIND_FETCH);
+    return far;
+}
+
+static unsigned data_line(uint64_t line)
+{
+    uint64_t *set = machine.l1d.tags + (line & machine.l1d.mask) * machine.l1d.ways;
+    return set[0] == line || search(set, machine.l1d.ways, line) ? 0 : beyond_l1(line);
+}
+
+static __attribute__((noinline)) void data_slow(uint64_t first, uint64_t last, bool is_store)
+{
+    unsigned far = 0;
+    for (uint64_t line = first; line <= last; line++)
+        far = farther(far, data_line(line));
+    count_misses(0, far, is_store ? KIND_STORE : KIND_LOAD);
+}
+
+static void translate(uint64_t address, bool is_store)
+{
+    if (!touch(&machine.tlb, address >> PAGE_SHIFT))
+        count(is_store ? TALLY_RAW_TLB_STORE : TALLY_RAW_TLB_LOAD);
+}
+
+INLINE void access(uint64_t address, uint64_t size, bool is_store)
+{
+    uint64_t first = address >> machine.line_shift,
+             last = (address + size - 1) >> machine.line_shift;
+    const uint64_t *set = machine.l1d.tags + (first & machine.l1d.mask) * machine.l1d.ways;
+    if (UNLIKELY(set[0] != first || first != last))
+        data_slow(first, last, is_store);
+    if (UNLIKELY(machine.tlb.tags != NULL)) {
+        translate(address, is_store);
+        if ((address ^ (address + size - 1)) >> PAGE_SHIFT)
+            translate(address + size - 1, is_store);
+    }
+}
+
+void machine_access(uint64_t address, uint64_t size, uint64_t is_store)
+{
+    access(address, size, is_store);
+}
+
+INLINE void branch_conditional(uint64_t address, bool is_taken)
+{
+    uint32_t at = ((uint32_t)address ^ (uint32_t)(address >> HISTORY_BITS) ^ outcome_history) &
+                  ((1u << HISTORY_BITS) - 1);
+    uint8_t state = outcomes[at];
+    if (UNLIKELY((state >= 2) != is_taken))
+        count(TALLY_RAW_CONDITIONAL_MISS);
+    outcomes[at] = is_taken ? (uint8_t)(state + (state < 3)) : (uint8_t)(state - (state > 0));
+    outcome_history = outcome_history << 1 | is_taken;
+}
+
+INLINE void branch_indirect(uint64_t address, uint64_t target)
+{
+    uint32_t at = ((uint32_t)address ^ (uint32_t)(address >> TARGET_BITS) ^ target_history) &
+                  ((1u << TARGET_BITS) - 1);
+    if (UNLIKELY(targets[at] != target)) {
+        count(TALLY_RAW_INDIRECT_MISS);
+        targets[at] = target;
+    }
+    target_history = target_history << 4 ^ (uint32_t)(target >> 4);
+}
+
+typedef int32_t vector __attribute__((vector_size(16), may_alias));
+
+INLINE void run(const struct segment *segment, unsigned accesses, const uint64_t *addresses,
+                enum segment_end end, uint64_t outcome)
+{
+    const vector *from = (const vector *)&segment->lanes;
+    vector *to = (vector *)&machine_run;
+    to[0] += from[0];
+    to[1] += from[1];
+    unsigned far = 0;
+    for (unsigned i = 0; i < segment->fetch_count; i++)
+        if (UNLIKELY(segment->fetches[i].set[0] != segment->fetches[i].line))
+            far = fetch_slow(&segment->fetches[i], far);
+        else
+            far = 0;
+    for (unsigned i = 0; i < accesses; i++)
+        access(addresses[i], segment->size[i], segment->is_store[i]);
+    if (end == END_CONDITIONAL)
+        branch_conditional(segment->branch, outcome);
+    else if (end == END_INDIRECT)
+        branch_indirect(segment->branch, outcome);
+}
+
+void machine_run_plain(const struct segment *segment, const uint64_t *addresses)
+{
+    run(segment, segment->access_count, addresses, END_PLAIN, 0);
+}
+
+/* One function for each number of accesses and kind of end. */
+#define RUN_FUNCTIONS(name, accesses, parameters, ...)                                             \
+    static void name##_plain(const struct segment *segment parameters)                             \
+    {                                                                                              \
+        const uint64_t addresses[] = {__VA_ARGS__};                                                \
+        run(segment, accesses, addresses, END_PLAIN, 0);                                           \
+    }                                                                                              \
+    static void name##_conditional(const struct segment *segment parameters, uint64_t outcome)     \
+    {                                                                                              \
+        const uint64_t addresses[] = {__VA_ARGS__};                                                \
+        run(segment, accesses, addresses, END_CONDITIONAL, outcome);                               \
+    }                                                                                              \
+    static void name##_indirect(const struct segment *segment parameters, uint64_t outcome)        \
+    {                                                                                              \
+        const uint64_t addresses[] = {__VA_ARGS__};                                                \
+        run(segment, accesses, addresses, END_INDIRECT, outcome);                                  \
+    }
+#define COMMA ,
+#define ONE   COMMA uint64_t a
+#define TWO   ONE COMMA uint64_t b
+#define THREE TWO COMMA uint64_t c
+#define FOUR  THREE COMMA uint64_t d
+RUN_FUNCTIONS(run0, 0, , 0)
+RUN_FUNCTIONS(run1, 1, ONE, a)
+RUN_FUNCTIONS(run2, 2, TWO, a, b)
+RUN_FUNCTIONS(run3, 3, THREE, a, b, c)
+RUN_FUNCTIONS(run4, 4, FOUR, a, b, c, d)
+
+void *machine_run_function(unsigned accesses, enum segment_end end)
+{
+    static void *const functions[SEGMENT_ACCESSES + 1][3] = {
+        {run0_plain, run0_conditional, run0_indirect},
+        {run1_plain, run1_conditional, run1_indirect},
+        {run2_plain, run2_conditional, run2_indirect},
+        {run3_plain, run3_conditional, run3_indirect},
+        {run4_plain, run4_conditional, run4_indirect},
+    };
+    return functions[accesses][end];
+}
+
+uint64_t *machine_fetch_set(uint64_t line)
+{
+    return set_of(&machine.l1i, line);
+}
+
+/* Options */
+
+static struct {
+    const char *name;
+    struct cache *cache;
+    uint64_t size, ways;
+} levels[] = {
+    {"l1i", &machine.l1i, 32768, 8},  {"l1d", &machine.l1d, 32768, 8},
+    {"l2", &machine.l2, 1 << 20, 16}, {"l3", &machine.l3, 8 << 20, 16},
+    {"tlb", &machine.tlb, 64, 4},
+};
+
+bool machine_option(const char *text)
+{
+    const char *value = VG_(strchr)(text, '=');
+    SizeT name_size = value ? (SizeT)(value - text) : 0;
+    HChar *end;
+    if (!value)
+        return false;
+    uint64_t size = VG_(strtoull10)(value + 1, &end);
+    if (!VG_(strncmp)(text, "line=", 5)) {
+        for (machine.line_shift = 0; UINT64_C(1) << machine.line_shift < size;)
+            machine.line_shift++;
+        return true;
+    }
+    for (unsigned i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (VG_(strlen)(levels[i].name) != name_size ||
+            VG_(strncmp)(text, levels[i].name, name_size) != 0)
+            continue;
+        levels[i].size = size;
+        levels[i].ways = *end ? VG_(strtoull10)(end + 1, &end) : 1;
+        return true;
+    }
+    return false;
+}
+
+static void make_cache(struct cache *cache, uint64_t blocks, uint64_t ways)
+{
+    if (!blocks || !ways)
+        return;
+    cache->ways = (uint32_t)ways;
+    cache->sets = blocks / ways;
+    cache->mask = cache->sets & (cache->sets - 1) ? 0 : cache->sets - 1;
+    cache->tags = VG_(malloc)("tallystack.cache", blocks * sizeof(*cache->tags));
+    VG_(memset)(cache->tags, 0xff, blocks * sizeof(*cache->tags));
+}
+
+#define BITS(first, last) (TALLY_RAW_BIT((last) + 1) - TALLY_RAW_BIT(first))
+
+void machine_init(uint64_t used)
+{
+    const uint64_t beyond = BITS(TALLY_RAW_L2_FETCH, TALLY_RAW_L3_STORE);
+    const uint64_t fetches = beyond | TALLY_RAW_BIT(TALLY_RAW_L1_FETCH);
+    const uint64_t tlb = BITS(TALLY_RAW_TLB_LOAD, TALLY_RAW_TLB_STORE);
+    const uint64_t data = beyond | tlb | BITS(TALLY_RAW_L1_LOAD, TALLY_RAW_L1_STORE);
+    const uint64_t l2 = BITS(TALLY_RAW_L2_FETCH, TALLY_RAW_L3_STORE);
+    const uint64_t l3 = BITS(TALLY_RAW_L3_FETCH, TALLY_RAW_L3_STORE);
+    const uint64_t wanted[] = {fetches, data, l2, l3, tlb};
+    for (unsigned i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        bool is_tlb = levels[i].cache == &machine.tlb;
+        if (used & wanted[i])
+            make_cache(levels[i].cache,
+                       is_tlb ? levels[i].size : levels[i].size >> machine.line_shift,
+                       levels[i].ways);
+    }
+    machine.has_fetches = used & fetches;
+    machine.has_accesses = used & data;
+    machine.has_branches = used & BITS(TALLY_RAW_CONDITIONAL_MISS, TALLY_RAW_INDIRECT_MISS);
+}

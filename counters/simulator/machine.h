@@ -1,0 +1,91 @@
+/*
+ * The model machine: caches, data TLB and branch predictor, and what is counted on it.
+ *
+ * Caches are set-associative with least-recently-used replacement and allocate on writes. An access
+ * that crosses lines touches each of them and counts as one miss if it misses any; a miss goes on
+ * to the next level. The kernel is not simulated.
+ */
+#ifndef TALLY_SIMULATOR_MACHINE_H
+#define TALLY_SIMULATOR_MACHINE_H
+
+#include "simulator/raw.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Counted since the tally was last closed: the first counters of enum tally_raw, of instructions
+ * whose number is known when code is translated. They may be negative for a moment. */
+struct lanes {
+    int32_t count[TALLY_RAW_LANES];
+} __attribute__((aligned(16)));
+
+/* The tags of a set are kept in order of use, the newest first. */
+struct cache {
+    uint64_t *tags; /* line numbers; NULL: the model has no such level */
+    uint64_t sets;
+    uint64_t mask; /* sets - 1 if that is a power of two, else 0 */
+    uint32_t ways;
+};
+
+struct machine {
+    struct cache l1i, l1d, l2, l3, tlb;
+    bool has_fetches, has_accesses, has_branches; /* what is asked for */
+    uint32_t line_shift;
+};
+
+struct counts {
+    uint64_t raw[TALLY_RAW_COUNT];
+};
+
+extern struct machine machine;
+extern struct lanes machine_run;     /* open tally */
+extern struct counts *machine_cell;  /* where misses go */
+extern struct counts machine_totals; /* of the process */
+
+enum { SEGMENT_LINES = 6, SEGMENT_ACCESSES = 4 };
+
+/*
+ * A stretch of instructions that are executed together: what is known of it before. Addresses and
+ * the outcome of the branch at its end are given when it is run.
+ */
+struct segment {
+    struct lanes lanes;
+    struct fetch {
+        uint64_t line;
+        uint64_t *set;
+        uint64_t is_joined; /* by the same instruction as the one before */
+    } fetches[SEGMENT_LINES];
+    uint64_t branch; /* address of the instruction that ends it */
+    uint8_t fetch_count, access_count;
+    uint8_t size[SEGMENT_ACCESSES];
+    uint8_t is_store[SEGMENT_ACCESSES];
+    struct segment *next; /* of the same translation */
+};
+
+enum segment_end { END_PLAIN, END_CONDITIONAL, END_INDIRECT };
+
+/* "NAME=SIZE,WAYS": l1i, l1d, l2, l3 (bytes; 0: no such level), tlb (entries), or "line=SIZE". */
+bool machine_option(const char *text);
+/* After all options: `used` has a bit for each counter of enum tally_raw that is wanted. */
+void machine_init(uint64_t used);
+
+uint64_t *machine_fetch_set(uint64_t line);
+
+/* The function to call for a segment: segment, its addresses, then the outcome unless plain. */
+void *machine_run_function(unsigned accesses, enum segment_end end);
+void machine_run_plain(const struct segment *segment, const uint64_t *addresses);
+
+/* An access of any size that is not part of a segment. */
+void machine_access(uint64_t address, uint64_t size, uint64_t is_store);
+
+/* Adds the open tally to `cell` and the totals. */
+static inline void machine_close(struct counts *cell)
+{
+    for (int i = 0; i < TALLY_RAW_LANES; i++) {
+        cell->raw[i] += (uint64_t)(int64_t)machine_run.count[i];
+        machine_totals.raw[i] += (uint64_t)(int64_t)machine_run.count[i];
+        machine_run.count[i] = 0;
+    }
+}
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The tool: options, threads, forks and execs of the simulated program, and what the library in it
+ * (agent/simulated.c) says.
+ *
+ *   machine.c      caches, branch predictor, counting
+ *   instrument.c   the code that is added to the program's
+ *   attribution.c  which line and call path a count belongs to
+ *   codes.c        code objects
+ *   image.c        writing an image of the recording
+ */
+#include "simulator/attribution.h"
+#include "simulator/core.h"
+#include "simulator/image.h"
+#include "simulator/instrument.h"
+#include "simulator/machine.h"
+#include "simulator/requests.h"
+
+static struct thread **threads; /* by the core's number */
+
+/* Threads */
+
+static void on_start(ThreadId id, ULong blocks)
+{
+    (void)blocks;
+    if (!threads[id])
+        threads[id] = attribution_new_thread((uint32_t)VG_(gettid)());
+    attribution_run_thread(threads[id]);
+}
+
+/* A signal in the middle of a segment leaves what it has not run subtracted. */
+static void on_stop(ThreadId id, ULong blocks)
+{
+    (void)id;
+    (void)blocks;
+    for (int i = 0; i < TALLY_RAW_LANES; i++)
+        if (machine_run.count[i] < 0)
+            machine_run.count[i] = 0;
+    attribution_close();
+}
+
+static void on_exit(ThreadId id)
+{
+    if (threads[id] && threads[id] != attribution.thread)
+        return;
+    attribution_set_tstate(0);
+    threads[id] = NULL;
+}
+
+/* Processes */
+
+static void on_fork_child(ThreadId id)
+{
+    for (UInt i = 0; i < VG_N_THREADS; i++)
+        if (i != id)
+            threads[i] = NULL;
+    attribution_reset();
+    if (threads[id])
+        threads[id]->tid = (uint32_t)VG_(gettid)();
+    image_begin();
+}
+
+/* An exec that fails goes on in a second image of the same process. */
+static void before_call(ThreadId id, UInt number, UWord *arguments, UInt count)
+{
+    (void)id;
+    (void)arguments;
+    (void)count;
+    if (number != __NR_execve && number != __NR_execveat)
+        return;
+    attribution_close();
+    image_end();
+    attribution_reset();
+}
+
+static void after_call(ThreadId id, UInt number, UWord *arguments, UInt count, SysRes result)
+{
+    (void)id;
+    (void)arguments;
+    (void)count;
+    (void)result;
+    if (number == __NR_execve || number == __NR_execveat)
+        image_begin();
+    /* The interpreter asks for it when it binds a thread state to the thread. */
+    if (number == __NR_gettid)
+        attribution_search();
+}
+
+/* Requests */
+
+static void take_python(const UWord *arguments)
+{
+    char reason[PY_REASON_SIZE];
+    attribution.layout = py_layout_find((uint32_t)arguments[1], NULL, 0, reason);
+    attribution.version = (uint32_t)arguments[1];
+    attribution.code_type = arguments[2];
+    attribution.text_start = arguments[3];
+    attribution.text_end = arguments[4];
+    attribution.runtime = arguments[5];
+}
+
+static Bool on_request(ThreadId id, UWord *arguments, UWord *result)
+{
+    (void)id;
+    *result = 0;
+    if (arguments[0] == TALLY_REQUEST_PYTHON) {
+        take_python(arguments);
+    } else if (arguments[0] == TALLY_REQUEST_REFUSED) {
+        image_options.refused_version = (uint32_t)arguments[1];
+        VG_(snprintf)
+        (image_options.refusal, sizeof(image_options.refusal), "%s", (const char *)arguments[2]);
+        *result = (uint32_t)VG_(getpid)() == image_options.root;
+    } else if (arguments[0] == TALLY_REQUEST_THREAD) {
+        if (attribution.layout)
+            attribution_set_tstate(arguments[1]);
+    } else {
+        return False;
+    }
+    return True;
+}
+
+/* Options */
+
+static uint64_t used;
+
+static void take_events(const HChar *list)
+{
+    HChar *end;
+    for (const HChar *at = list; *at && image_options.counter_count < TALLY_MAX_COUNTERS;
+         at = *end ? end + 1 : end) {
+        uint64_t mask = VG_(strtoull16)(at, &end);
+        image_options.masks[image_options.counter_count++] = mask;
+        used |= mask;
+    }
+}
+
+static Bool take_option(const HChar *argument)
+{
+    const HChar *value;
+    if (VG_STR_CLO(argument, "--recording", image_options.recording))
+        return True;
+    if (VG_STR_CLO(argument, "--events", value)) {
+        take_events(value);
+        return True;
+    }
+    if (VG_STR_CLO(argument, "--parent", value)) {
+        HChar *end;
+        if (VG_(strtoll10)(value, &end) == VG_(getppid)())
+            image_options.root = (uint32_t)VG_(getpid)();
+        return True;
+    }
+    if (VG_STR_CLO(argument, "--machine", value))
+        return machine_option(value);
+    return False;
+}
+
+static void print_usage(void)
+{
+    VG_(printf)("    started by \"tallystack record --simulate\"\n");
+}
+
+static void print_debug_usage(void)
+{
+}
+
+static void after_options(void)
+{
+    if (!image_options.recording || !image_options.counter_count) {
+        VG_(umsg)("tallystack: this tool is started by \"tallystack record --simulate\".\n");
+        VG_(exit)(125);
+    }
+    machine_init(used);
+    image_begin();
+    threads = VG_(calloc)("tallystack.threads", VG_N_THREADS, sizeof(*threads));
+}
+
+static void at_end(Int status)
+{
+    (void)status;
+    if (attribution.thread)
+        attribution_close();
+    image_end();
+}
+
+static void before_options(void)
+{
+    VG_(details_name)("tallystack");
+    VG_(details_version)(NULL);
+    VG_(details_description)("counts for Python functions and lines on a model machine");
+    VG_(details_copyright_author)("Free software under the GPL, version 2 or later.");
+    VG_(details_bug_reports_to)("the tallystack project");
+    VG_(details_avg_translation_sizeB)(400);
+    VG_(basic_tool_funcs)(after_options, instrument, at_end);
+    VG_(needs_superblock_discards)(instrument_discard);
+    VG_(needs_command_line_options)(take_option, print_usage, print_debug_usage);
+    VG_(needs_client_requests)(on_request);
+    VG_(needs_syscall_wrapper)(before_call, after_call);
+    VG_(track_start_client_code)(on_start);
+    VG_(track_stop_client_code)(on_stop);
+    VG_(track_pre_thread_ll_exit)(on_exit);
+    VG_(atfork)(NULL, NULL, on_fork_child);
+}
+
+VG_DETERMINE_INTERFACE_VERSION(before_options)
