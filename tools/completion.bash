@@ -10,7 +10,7 @@ _tallystack_commands='doctor list plot record report annotate export stat'
 _tallystack_options() {
     case $1 in
     doctor | list) echo --csv ;;
-    record) echo -e= -F= -I= --max-size= --native -o= --output= -q --quiet --simulate --source= ;;
+    record) echo -e= -F= -I= --max-size= --native -o= --output= -q --quiet --simulate= --source= ;;
     plot) echo -e= --event= -i= --input= --keep --limit= -o= --output= --size= ;;
     report) echo --by= --csv -i= --input= --limit= --sort= --tree ;;
     annotate) echo --csv -i= --input= --sort= ;;

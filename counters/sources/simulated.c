@@ -340,6 +340,12 @@ static char **make_environment(const char *tool_folder, char *const *argv)
 
 /* Command line */
 
+static bool is_executable(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+}
+
 static char *in_path(const char *name)
 {
     const char *path = getenv("PATH");
@@ -349,9 +355,7 @@ static char *in_path(const char *name)
         size_t size = strcspn(path, ":");
         struct tally_buffer candidate = {0};
         tally_buffer_printf(&candidate, "%.*s%s%s", (int)size, path, size ? "/" : "./", name);
-        struct stat status;
-        if (stat(candidate.data, &status) == 0 && S_ISREG(status.st_mode) &&
-            access(candidate.data, X_OK) == 0)
+        if (is_executable(candidate.data))
             return candidate.data;
         tally_buffer_release(&candidate);
         path += size;
@@ -439,6 +443,9 @@ int tally_simulated_command(struct tally_simulated_command *out, char *const arg
         *exit_status = TALLY_EXIT_NOT_FOUND;
         result =
             tally_error_code(TALLY_NOT_FOUND, "cannot run \"%s\": %s.", argv[0], strerror(ENOENT));
+    } else if (!is_executable(program)) {
+        *exit_status = TALLY_EXIT_CANNOT_RUN;
+        result = tally_error("cannot run \"%s\": %s.", argv[0], strerror(EACCES));
     }
     if (result == 0) {
         out->argv = make_arguments(valgrind, argv, model, events, recording);

@@ -68,7 +68,7 @@ def options_of(text, indent):
     found = {}
     # A description starts after two blanks, or after one with a capital letter.
     for line in re.findall(rf"^ {{{indent}}}(-\S.*?)(?:  | (?=[A-Z][a-z])|$)", text, re.M):
-        parts = [re.fullmatch(r"(--?[A-Za-z][\w-]*)(?:[ =](.*))?", part)
+        parts = [re.fullmatch(r"(--?[A-Za-z][\w-]*)(?:\[?[ =](.*))?", part)
                  for part in line.split(", ")]
         assert all(parts), f"cannot tell the options in {line!r}"
         value = max((part[2] or "" for part in parts), key=len)
