@@ -5,6 +5,7 @@
 
 struct attribution attribution;
 uint8_t attribution_watched[WATCH_SIZE];
+struct stay attribution_stay;
 
 /* Call paths beyond this many are folded: recursion over several lines has exponentially many. */
 enum { CONTEXT_MOST = 1 << 20, OWNER_GENERATOR = 1 };
@@ -89,6 +90,35 @@ static void go_to(struct cell *cell)
     attribution_close();
     attribution.cell = cell;
     machine_cell = &cell->counts;
+}
+
+/* After each change of thread, frame or line. */
+static void note_stay(const struct thread *thread)
+{
+    const struct py_layout *layout = attribution.layout;
+    struct stay *stay = &attribution_stay;
+    stay->ip_slot = NULL;
+    if (!layout || !thread->tstate || thread->is_pending || !thread->depth || thread->looks_left ||
+        !thread->holder)
+        return;
+    const struct level *top = &thread->levels[thread->depth - 1];
+    const struct code *code = top->context->code;
+    if (top->frame != thread->frame)
+        return;
+    uint16_t offset = layout->frame_by_cframe ? layout->cframe_frame : layout->tstate_frame;
+    stay->frame_slot = (const uint64_t *)(thread->holder + offset);
+    stay->frame = thread->frame;
+    stay->holder_slot = stay->frame_slot;
+    stay->holder = thread->frame;
+    if (layout->frame_by_cframe) {
+        stay->holder_slot = (const uint64_t *)(thread->tstate + layout->tstate_frame);
+        stay->holder = thread->holder;
+    }
+    stay->code_start = code->address + layout->code_start;
+    stay->line_of = code->line_of;
+    stay->unit_count = code->unit_count;
+    stay->line = top->line;
+    stay->ip_slot = (const uint64_t *)(thread->frame + layout->frame_ip);
 }
 
 static struct cell *top_cell(struct thread *thread)
@@ -238,22 +268,22 @@ static bool follow(struct thread *thread, uint64_t frame)
     return true;
 }
 
-static uint64_t current_frame(struct thread *thread)
+/* Also tells what holds it now. */
+static uint64_t current_frame(const struct thread *thread, uint64_t *holder)
 {
     const struct py_layout *layout = attribution.layout;
+    *holder = thread->tstate;
     if (!layout->frame_by_cframe)
         return guest_word(thread->tstate + layout->tstate_frame);
-    uint64_t holder = guest_word(thread->tstate + layout->tstate_frame);
-    if (holder != thread->holder) {
-        /* Left for the one before it, or a new one, whose frame is not stored yet. */
-        uint64_t left = thread->holder;
-        thread->holder = holder;
-        if (left && thread->frame && guest_word(left + layout->cframe_frame + 8u) != holder)
-            return thread->frame;
-    }
-    if (!holder || !guest_readable(holder, layout->cframe_frame + 8u))
+    *holder = guest_word(thread->tstate + layout->tstate_frame);
+    /* Left for the one before it, or a new one, whose frame is not stored yet. */
+    uint64_t left = thread->holder;
+    if (left && *holder != left && thread->frame &&
+        guest_word(left + layout->cframe_frame + 8u) != *holder)
+        return thread->frame;
+    if (!*holder || !guest_readable(*holder, layout->cframe_frame + 8u))
         return 0;
-    return guest_word(holder + layout->cframe_frame);
+    return guest_word(*holder + layout->cframe_frame);
 }
 
 /* The line the innermost frame is at now. */
@@ -289,6 +319,17 @@ static void settle(struct thread *thread)
 
 static void search(struct thread *thread);
 
+static void enter_slot(struct thread *thread, uint64_t holder, uint64_t frame)
+{
+    uint64_t before = thread->frame;
+    watch(thread, 0);
+    thread->holder = holder;
+    thread->frame = frame;
+    watch(thread, 1);
+    if (frame != before)
+        enter_frame(thread, frame);
+}
+
 void attribution_look(void)
 {
     struct thread *thread = attribution.thread;
@@ -296,25 +337,17 @@ void attribution_look(void)
         search(thread);
     if (!attribution.layout || !thread->tstate)
         return;
-    uint64_t frame, holder = thread->holder;
-    frame = current_frame(thread);
+    uint64_t holder = thread->holder;
+    uint64_t frame = current_frame(thread, &holder);
     if (thread->is_pending)
         settle(thread);
     if (frame != thread->frame || holder != thread->holder) {
-        uint64_t now = thread->holder, before = thread->frame;
-        thread->holder = holder;
-        watch(thread, 0);
-        thread->holder = now;
-        thread->frame = frame;
-        watch(thread, 1);
-        if (frame != before)
-            enter_frame(thread, frame);
-        return;
+        enter_slot(thread, holder, frame);
+    } else if (!thread->is_pending) {
+        read_line(thread);
+        go_to(top_cell(thread));
     }
-    if (thread->is_pending)
-        return;
-    read_line(thread);
-    go_to(top_cell(thread));
+    note_stay(thread);
 }
 
 /* Threads */
@@ -345,6 +378,7 @@ void attribution_run_thread(struct thread *thread)
     if (thread->looks_left)
         VG_(memset)(attribution_watched, 1, sizeof(attribution_watched));
     watch(thread, 1);
+    note_stay(thread);
 }
 
 void attribution_set_tstate(uint64_t tstate)
@@ -356,10 +390,11 @@ void attribution_set_tstate(uint64_t tstate)
     thread->holder = thread->frame = 0;
     thread->is_pending = false;
     thread->depth = 0;
-    if (tstate && attribution.layout->frame_by_cframe)
-        thread->holder = guest_word(tstate + attribution.layout->tstate_frame);
+    if (tstate)
+        current_frame(thread, &thread->holder);
     watch(thread, 1);
     go_to(top_cell(thread));
+    note_stay(thread);
     if (tstate)
         attribution_look();
 }
@@ -381,6 +416,7 @@ void attribution_search(void)
     if (!attribution.layout || attribution.layout->version < FIRST_LOCAL || thread->tstate)
         return;
     thread->looks_left = LOOKS_MOST;
+    attribution_stay.ip_slot = NULL;
     VG_(memset)(attribution_watched, 1, sizeof(attribution_watched));
 }
 
@@ -414,7 +450,7 @@ static void search(struct thread *thread)
 void attribution_reset(void)
 {
     for (int i = 0; i < TALLY_RAW_LANES; i++)
-        machine_run.count[i] = 0;
+        machine_run.count[i] = machine_closed.count[i] = 0;
     VG_(memset)(&machine_totals, 0, sizeof(machine_totals));
     for (uint32_t i = 0; i < attribution.thread_count; i++)
         for (uint32_t k = 0; k < attribution.threads[i]->cell_count; k++)

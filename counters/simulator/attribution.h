@@ -72,7 +72,27 @@ extern struct attribution attribution;
 enum { WATCH_SIZE = 4096 };
 extern uint8_t attribution_watched[WATCH_SIZE];
 
-/* A store hit a slot that may be watched. */
+/* What the open tally's line holds as long as it runs: most stores to watched slots stay in it. */
+struct stay {
+    const uint64_t *holder_slot, *frame_slot, *ip_slot; /* NULL: look closer at each store */
+    uint64_t holder, frame;
+    uint64_t code_start; /* address of the first instruction */
+    const uint32_t *line_of;
+    uint32_t unit_count, line;
+};
+extern struct stay attribution_stay;
+
+/* A store hit a slot that may be watched: whether another line may run now. */
+static inline bool attribution_moves(void)
+{
+    const struct stay *stay = &attribution_stay;
+    if (!stay->ip_slot || *stay->frame_slot != stay->frame || *stay->holder_slot != stay->holder)
+        return true;
+    uint64_t unit = (*stay->ip_slot - stay->code_start) / 2;
+    return unit >= stay->unit_count || stay->line_of[unit] != stay->line;
+}
+
+/* Then: finds which, and closes the tally if it is another. */
 void attribution_look(void);
 
 struct thread *attribution_new_thread(uint32_t tid);

@@ -265,6 +265,8 @@ static void odd_access(struct builder *builder, IRExpr *address, Int size, bool 
 
 static void hit(const struct segment *before, const uint64_t *addresses)
 {
+    if (!attribution_moves())
+        return;
     machine_run_plain(before, addresses);
     attribution_look();
     for (int i = 0; i < TALLY_RAW_LANES; i++)

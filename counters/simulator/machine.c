@@ -4,7 +4,7 @@
 #include "simulator/core.h"
 
 struct machine machine = {.line_shift = 6};
-struct lanes machine_run;
+struct lanes machine_run, machine_closed;
 struct counts machine_totals;
 static struct counts nowhere;
 struct counts *machine_cell = &nowhere;

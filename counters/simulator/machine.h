@@ -13,8 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Counted since the tally was last closed: the first counters of enum tally_raw, of instructions
- * whose number is known when code is translated. They may be negative for a moment. */
+/* The first counters of enum tally_raw, whose number is known when code is translated. */
 struct lanes {
     int32_t count[TALLY_RAW_LANES];
 } __attribute__((aligned(16)));
@@ -38,7 +37,8 @@ struct counts {
 };
 
 extern struct machine machine;
-extern struct lanes machine_run;     /* open tally */
+extern struct lanes machine_run;     /* counted since the totals were last brought up to date */
+extern struct lanes machine_closed;  /* how much of it is in cells */
 extern struct counts *machine_cell;  /* where misses go */
 extern struct counts machine_totals; /* of the process */
 
@@ -78,13 +78,21 @@ void machine_run_plain(const struct segment *segment, const uint64_t *addresses)
 /* An access of any size that is not part of a segment. */
 void machine_access(uint64_t address, uint64_t size, uint64_t is_store);
 
-/* Adds the open tally to `cell` and the totals. */
+/* Adds to `cell` what was counted since the last close. */
 static inline void machine_close(struct counts *cell)
 {
     for (int i = 0; i < TALLY_RAW_LANES; i++) {
-        cell->raw[i] += (uint64_t)(int64_t)machine_run.count[i];
+        cell->raw[i] += (uint64_t)(int64_t)(machine_run.count[i] - machine_closed.count[i]);
+        machine_closed.count[i] = machine_run.count[i];
+    }
+}
+
+/* After a close, now and then: adds to the totals, so that the lanes do not run over. */
+static inline void machine_settle(void)
+{
+    for (int i = 0; i < TALLY_RAW_LANES; i++) {
         machine_totals.raw[i] += (uint64_t)(int64_t)machine_run.count[i];
-        machine_run.count[i] = 0;
+        machine_run.count[i] = machine_closed.count[i] = 0;
     }
 }
 

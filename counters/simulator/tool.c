@@ -34,9 +34,10 @@ static void on_stop(ThreadId id, ULong blocks)
     (void)id;
     (void)blocks;
     for (int i = 0; i < TALLY_RAW_LANES; i++)
-        if (machine_run.count[i] < 0)
-            machine_run.count[i] = 0;
+        if (machine_run.count[i] < machine_closed.count[i])
+            machine_run.count[i] = machine_closed.count[i];
     attribution_close();
+    machine_settle();
 }
 
 static void on_exit(ThreadId id)
@@ -69,6 +70,7 @@ static void before_call(ThreadId id, UInt number, UWord *arguments, UInt count)
     if (number != __NR_execve && number != __NR_execveat)
         return;
     attribution_close();
+    machine_settle();
     image_end();
     attribution_reset();
 }
@@ -179,6 +181,7 @@ static void at_end(Int status)
     (void)status;
     if (attribution.thread)
         attribution_close();
+    machine_settle();
     image_end();
 }
 
