@@ -8,7 +8,7 @@ uint8_t attribution_watched[WATCH_SIZE];
 struct stay attribution_stay;
 
 /* Call paths beyond this many are folded: recursion over several lines has exponentially many. */
-enum { CONTEXT_MOST = 1 << 20, OWNER_GENERATOR = 1 };
+enum { CONTEXT_MOST = 1 << 18, OWNER_GENERATOR = 1 };
 
 static uint32_t context_count;
 
@@ -258,8 +258,8 @@ static bool follow(struct thread *thread, uint64_t frame)
 {
     if (follow_return(thread, frame))
         return true;
-    const struct level *top = thread->depth ? &thread->levels[thread->depth - 1] : NULL;
-    bool is_call = top && frame_word(frame, attribution.layout->frame_previous) == top->frame;
+    bool is_call = thread->depth > 0 && frame_word(frame, attribution.layout->frame_previous) ==
+                                            thread->levels[thread->depth - 1].frame;
     if (!is_call && cut_behind(thread, frame))
         return true;
     if (!(is_call ? push(thread, frame) : rebuild(thread, frame)))

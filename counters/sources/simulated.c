@@ -529,7 +529,7 @@ int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *image
                            char refusal[128])
 {
     enum { PATIENCE_MS = 5000, STEP_MS = 20 };
-    const struct timespec step = {.tv_nsec = STEP_MS * 1000000};
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
     struct totals totals;
     if (read_totals(directory, &totals) < 0)
         return TALLY_ERROR;
