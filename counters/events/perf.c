@@ -64,6 +64,8 @@ static bool opens(const char *encoding, bool kernel)
 static int no_pmu(const struct tally_event *event)
 {
     const char *hypervisor = tally_machine_hypervisor();
+    static const char simulated[] = "\"tallystack record --simulate\" counts caches and branches "
+                                    "on a model machine";
     const char *instead = "task-clock works here";
     if (opens("perf::CONTEXT-SWITCHES", true))
         instead = "page-faults, context-switches and task-clock work here";
@@ -72,12 +74,12 @@ static int no_pmu(const struct tally_event *event)
     if (hypervisor)
         return tally_error_code(TALLY_NOT_FOUND,
                                 "\"%s\" needs the processor's counters (PMU), which this virtual "
-                                "machine under %s does not have; %s.",
-                                event->name, hypervisor, instead);
+                                "machine under %s does not have; %s, and %s.",
+                                event->name, hypervisor, instead, simulated);
     return tally_error_code(TALLY_NOT_FOUND,
                             "\"%s\" needs the processor's counters (PMU), which this machine's "
-                            "kernel does not offer; %s.",
-                            event->name, instead);
+                            "kernel does not offer; %s, and %s.",
+                            event->name, instead, simulated);
 }
 
 int tally_perf_refused(const struct tally_event *event, int error)
