@@ -1,0 +1,1 @@
+"""nothing.py: starts and ends, to see what start-up takes."""
