@@ -290,6 +290,19 @@ static char *machine_name(void)
     return text.data;
 }
 
+static void measure_delivery(struct record *record)
+{
+    struct tally_run *run = &record->run;
+    if (run->is_clock) {
+        run->clock_delivery_ns = run->delivery_ns = tally_delivery_cost(TALLY_DELIVERY_TIMER);
+        return;
+    }
+    run->delivery_ns = tally_delivery_cost(TALLY_DELIVERY_FAULT);
+    for (int i = 0; i < record->list.count && !run->clock_delivery_ns; i++)
+        if (record->list.events[i].is_clock && !record->list.events[i].read_only)
+            run->clock_delivery_ns = tally_delivery_cost(TALLY_DELIVERY_CLOCK);
+}
+
 static void describe_run(struct record *record)
 {
     struct tally_run *run = &record->run;
@@ -307,7 +320,8 @@ static void describe_run(struct record *record)
     run->version = tally_strdup(TALLYSTACK_VERSION);
     run->exit_status = -1;
     run->interval_ms = record->interval_ms;
-    run->delivery_ns = record->simulate ? 0 : tally_delivery_cost(run->is_clock);
+    if (!record->simulate)
+        measure_delivery(record);
     run->event_count = record->list.count;
     for (int i = 0; i < run->event_count; i++) {
         run->events[i].event = record->list.events[i];

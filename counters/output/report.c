@@ -322,13 +322,19 @@ static void print_perturbation(FILE *out, const struct tally_run *run,
     double cpu = (double)(run->user_ns + run->system_ns);
     double handler =
         profile->handler_calls ? profile->handler_ns / (double)profile->handler_calls : 0;
-    double cost = handler + run->delivery_ns;
+    double cost = handler * (double)profile->samples;
     if (!profile->samples)
         return;
+    for (int i = 0; i < run->event_count; i++) {
+        const struct tally_event *event = &run->events[i].event;
+        if (!event->read_only)
+            cost += (double)profile->totals[i].samples *
+                    (event->is_clock ? run->clock_delivery_ns : run->delivery_ns);
+    }
     fprintf(out, "samples: %" PRIu64 ", each about %.1f us (%.1f in the handler)", profile->samples,
-            cost / 1e3, handler / 1e3);
+            cost / (double)profile->samples / 1e3, handler / 1e3);
     if (cpu > 0)
-        fprintf(out, ", %.2f %% of the CPU time", 100 * cost * (double)profile->samples / cpu);
+        fprintf(out, ", %.2f %% of the CPU time", 100 * cost / cpu);
     fputc('\n', out);
 }
 

@@ -30,12 +30,13 @@ struct tally_run {
     char *started;   /* ISO 8601, UTC */
     char *version;   /* of tallystack */
     uint64_t wall_ns, user_ns, system_ns;
-    int exit_status;      /* as a shell reports it; -1 while it runs */
-    bool is_clock;        /* CPU timers instead of perf events */
-    bool has_foreign;     /* programs without the agent ran */
-    uint32_t stopped;     /* see tally_session_news */
-    uint64_t interval_ms; /* of series.csv; 0: none */
-    double delivery_ns;   /* measured cost of delivering one overflow to an empty handler */
+    int exit_status;          /* as a shell reports it; -1 while it runs */
+    bool is_clock;            /* CPU timers instead of perf events */
+    bool has_foreign;         /* programs without the agent ran */
+    uint32_t stopped;         /* see tally_session_news */
+    uint64_t interval_ms;     /* of series.csv; 0: none */
+    double delivery_ns;       /* measured cost of delivering one overflow to an empty handler */
+    double clock_delivery_ns; /* the same for clocks */
     int event_count, counter_count;
     struct tally_run_event events[TALLY_MAX_EVENTS];
     int note_count;

@@ -12,11 +12,6 @@
 
 enum { ROUNDS = 256, PAGE = 4096 };
 
-static void do_nothing(int signal)
-{
-    (void)signal;
-}
-
 static double now_ns(void)
 {
     struct timespec now;
@@ -47,19 +42,65 @@ static double cost_of_raising(void)
     return (now_ns() - start) / ROUNDS;
 }
 
-static double cost_of_overflow(void)
+static volatile sig_atomic_t delivered;
+
+static void count(int signal)
+{
+    (void)signal;
+    delivered++;
+}
+
+static double spin(void)
+{
+    enum { TURNS = 2000000 };
+    double start = now_ns();
+    for (volatile int i = 0; i < TURNS; i++)
+        continue;
+    return now_ns() - start;
+}
+
+static int open_own(uint64_t config, uint64_t period)
 {
     struct perf_event_attr attr = {
         .size = sizeof(attr),
         .type = PERF_TYPE_SOFTWARE,
-        .config = PERF_COUNT_SW_PAGE_FAULTS,
-        .sample_period = 1,
+        .config = config,
+        .sample_period = period,
         .sigtrap = 1,
         .remove_on_exec = 1,
         .exclude_hv = 1,
         .disabled = 1,
     };
-    int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+    return (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+/* A timer's interrupt comes with it, which costs most of it in virtual machines. */
+static double cost_of_clock(void)
+{
+    enum { PERIOD_NS = 50000, TRIES = 3 };
+    double without = spin(), with = 0, samples = 0;
+    int fd = open_own(PERF_COUNT_SW_TASK_CLOCK, PERIOD_NS);
+    if (fd < 0)
+        return cost_of_raising();
+    for (int i = 0; i < TRIES; i++) {
+        double plain = spin();
+        without = plain < without ? plain : without;
+    }
+    delivered = 0;
+    ioctl(fd, PERF_EVENT_IOC_ENABLE, 0);
+    for (int i = 0; i < TRIES; i++) {
+        with += spin();
+        samples = delivered;
+    }
+    ioctl(fd, PERF_EVENT_IOC_DISABLE, 0);
+    close(fd);
+    double cost = with - TRIES * without;
+    return samples > 0 && cost > 0 ? cost / samples : 0;
+}
+
+static double cost_of_fault(void)
+{
+    int fd = open_own(PERF_COUNT_SW_PAGE_FAULTS, 1);
     if (fd < 0)
         return cost_of_raising();
     double without = touch_pages();
@@ -70,15 +111,17 @@ static double cost_of_overflow(void)
     return with > without ? (with - without) / ROUNDS : 0;
 }
 
-double tally_delivery_cost(bool is_clock)
+double tally_delivery_cost(enum tally_delivery kind)
 {
-    struct sigaction action = {.sa_handler = do_nothing}, saved;
+    struct sigaction action = {.sa_handler = count}, saved;
     sigset_t trap, saved_mask;
     sigemptyset(&trap);
     sigaddset(&trap, SIGTRAP);
     sigaction(SIGTRAP, &action, &saved);
     sigprocmask(SIG_UNBLOCK, &trap, &saved_mask);
-    double cost = is_clock ? cost_of_raising() : cost_of_overflow();
+    double cost = kind == TALLY_DELIVERY_TIMER   ? cost_of_raising()
+                  : kind == TALLY_DELIVERY_CLOCK ? cost_of_clock()
+                                                 : cost_of_fault();
     sigprocmask(SIG_SETMASK, &saved_mask, NULL);
     sigaction(SIGTRAP, &saved, NULL);
     return cost;

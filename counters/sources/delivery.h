@@ -5,9 +5,13 @@
 #ifndef TALLY_SOURCES_DELIVERY_H
 #define TALLY_SOURCES_DELIVERY_H
 
-#include <stdbool.h>
+enum tally_delivery {
+    TALLY_DELIVERY_FAULT, /* of an event that happens in the thread itself */
+    TALLY_DELIVERY_CLOCK, /* of a clock's: with the interrupt of its timer */
+    TALLY_DELIVERY_TIMER, /* the signal of a CPU timer, which comes with the kernel's tick */
+};
 
-/* Nanoseconds per overflow. `is_clock`: signals of a CPU timer instead of perf's. */
-double tally_delivery_cost(bool is_clock);
+/* Nanoseconds per overflow. Takes some 20 ms for a clock. */
+double tally_delivery_cost(enum tally_delivery kind);
 
 #endif
