@@ -436,7 +436,8 @@ static int finish(struct record *record, struct tally_session *session)
         return TALLY_ERROR;
     struct tally_profile *profile = tally_profile_new(recording, false, NULL, NULL);
     int result = tally_fingerprint_write(profile, tally_session_directory(session));
-    for (int i = 0; i < record->run.event_count; i++)
+    /* What is simulated is exact: a difference there is to be seen. */
+    for (int i = 0; i < record->run.event_count && !record->simulate; i++)
         record->run.events[i].total += (uint64_t)profile->excess[i];
     if (result == 0)
         result = write_description(record, session);
