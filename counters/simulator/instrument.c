@@ -200,7 +200,7 @@ static bool fetch_line(struct builder *builder, uint64_t line, bool is_joined)
         end_segment(builder, END_PLAIN, NULL);
     unsigned at = builder->open.fetch_count++;
     builder->open.fetches[at].line = line;
-    builder->open.fetches[at].set = machine_fetch_set(line);
+    builder->open.fetches[at].newest = machine_fetch_newest(line);
     builder->open.fetches[at].is_joined = is_joined;
     builder->has_line = true;
     builder->last_line = line;

@@ -44,6 +44,13 @@ static bool search(uint64_t *set, uint32_t ways, uint64_t line)
     return false;
 }
 
+static bool search_l1(const struct cache *cache, uint64_t line)
+{
+    uint64_t *set = cache->tags + (line & cache->mask) * cache->ways;
+    cache->newest[line & cache->mask] = line;
+    return set[0] == line || search(set, cache->ways, line);
+}
+
 static bool touch(const struct cache *cache, uint64_t line)
 {
     uint64_t *set = set_of(cache, line);
@@ -91,25 +98,11 @@ static __attribute__((noinline)) unsigned fetch_slow(const struct fetch *fetch, 
     unsigned far = 0;
     if (!fetch->is_joined)
         before = 0;
-    if (!search(fetch->set, machine.l1i.ways, fetch->line))
+    if (!search_l1(&machine.l1i, fetch->line))
         far = beyond_l1(fetch->line);
     if (far > before)
         count_misses(before, far, KIND_FETCH);
     return far;
-}
-
-static unsigned data_line(uint64_t line)
-{
-    uint64_t *set = machine.l1d.tags + (line & machine.l1d.mask) * machine.l1d.ways;
-    return set[0] == line || search(set, machine.l1d.ways, line) ? 0 : beyond_l1(line);
-}
-
-static __attribute__((noinline)) void data_slow(uint64_t first, uint64_t last, bool is_store)
-{
-    unsigned far = 0;
-    for (uint64_t line = first; line <= last; line++)
-        far = farther(far, data_line(line));
-    count_misses(0, far, is_store ? KIND_STORE : KIND_LOAD);
 }
 
 static void translate(uint64_t address, bool is_store)
@@ -118,18 +111,31 @@ static void translate(uint64_t address, bool is_store)
         count(is_store ? TALLY_RAW_TLB_STORE : TALLY_RAW_TLB_LOAD);
 }
 
+static __attribute__((noinline)) void access_slow(uint64_t address, uint64_t size, bool is_store)
+{
+    uint64_t end = address + size - 1;
+    unsigned far = 0;
+    for (uint64_t line = address >> machine.line_shift; line <= end >> machine.line_shift; line++)
+        if (!search_l1(&machine.l1d, line))
+            far = farther(far, beyond_l1(line));
+    count_misses(0, far, is_store ? KIND_STORE : KIND_LOAD);
+    if (!machine.tlb.tags)
+        return;
+    /* Every access has to come here: no line may be the newest. */
+    machine.l1d.newest[address >> machine.line_shift & machine.l1d.mask] = UINT64_MAX;
+    machine.l1d.newest[end >> machine.line_shift & machine.l1d.mask] = UINT64_MAX;
+    translate(address, is_store);
+    if ((address ^ end) >> PAGE_SHIFT)
+        translate(end, is_store);
+}
+
 INLINE void access(uint64_t address, uint64_t size, bool is_store)
 {
-    uint64_t first = address >> machine.line_shift,
-             last = (address + size - 1) >> machine.line_shift;
-    const uint64_t *set = machine.l1d.tags + (first & machine.l1d.mask) * machine.l1d.ways;
-    if (UNLIKELY(set[0] != first || first != last))
-        data_slow(first, last, is_store);
-    if (UNLIKELY(machine.tlb.tags != NULL)) {
-        translate(address, is_store);
-        if ((address ^ (address + size - 1)) >> PAGE_SHIFT)
-            translate(address + size - 1, is_store);
-    }
+    uint64_t line = address >> machine.line_shift;
+    bool is_newest = machine.l1d.newest[line & machine.l1d.mask] == line;
+    bool is_across = (address & machine.line_mask) + size > machine.line_mask + 1;
+    if (UNLIKELY(!is_newest || is_across))
+        access_slow(address, size, is_store);
 }
 
 void machine_access(uint64_t address, uint64_t size, uint64_t is_store)
@@ -169,11 +175,10 @@ INLINE void run(const struct segment *segment, unsigned accesses, const uint64_t
     to[0] += from[0];
     to[1] += from[1];
     unsigned far = 0;
-    for (unsigned i = 0; i < segment->fetch_count; i++)
-        if (UNLIKELY(segment->fetches[i].set[0] != segment->fetches[i].line))
-            far = fetch_slow(&segment->fetches[i], far);
-        else
-            far = 0;
+    const struct fetch *fetch = segment->fetches, *fetches_end = fetch + segment->fetch_count;
+    for (; fetch < fetches_end; fetch++)
+        far = LIKELY(*fetch->newest == fetch->line) ? 0 : fetch_slow(fetch, far);
+#pragma GCC unroll 4
     for (unsigned i = 0; i < accesses; i++)
         access(addresses[i], segment->size[i], segment->is_store[i]);
     if (end == END_CONDITIONAL)
@@ -227,9 +232,9 @@ void *machine_run_function(unsigned accesses, enum segment_end end)
     return functions[accesses][end];
 }
 
-uint64_t *machine_fetch_set(uint64_t line)
+uint64_t *machine_fetch_newest(uint64_t line)
 {
-    return set_of(&machine.l1i, line);
+    return &machine.l1i.newest[line & machine.l1i.mask];
 }
 
 /* Options */
@@ -277,6 +282,8 @@ static void make_cache(struct cache *cache, uint64_t blocks, uint64_t ways)
     cache->mask = cache->sets & (cache->sets - 1) ? 0 : cache->sets - 1;
     cache->tags = VG_(malloc)("tallystack.cache", blocks * sizeof(*cache->tags));
     VG_(memset)(cache->tags, 0xff, blocks * sizeof(*cache->tags));
+    cache->newest = VG_(malloc)("tallystack.cache", cache->sets * sizeof(*cache->newest));
+    VG_(memset)(cache->newest, 0xff, cache->sets * sizeof(*cache->newest));
 }
 
 #define BITS(first, last) (TALLY_RAW_BIT((last) + 1) - TALLY_RAW_BIT(first))
@@ -297,6 +304,7 @@ void machine_init(uint64_t used)
                        is_tlb ? levels[i].size : levels[i].size >> machine.line_shift,
                        levels[i].ways);
     }
+    machine.line_mask = (UINT64_C(1) << machine.line_shift) - 1;
     machine.has_fetches = used & fetches;
     machine.has_accesses = used & data;
     machine.has_branches = used & BITS(TALLY_RAW_CONDITIONAL_MISS, TALLY_RAW_INDIRECT_MISS);

@@ -20,7 +20,8 @@ struct lanes {
 
 /* The tags of a set are kept in order of use, the newest first. */
 struct cache {
-    uint64_t *tags; /* line numbers; NULL: the model has no such level */
+    uint64_t *tags;   /* line numbers; NULL: the model has no such level */
+    uint64_t *newest; /* of L1: the line of each set that was used last, for a quick look */
     uint64_t sets;
     uint64_t mask; /* sets - 1 if that is a power of two, else 0 */
     uint32_t ways;
@@ -30,6 +31,7 @@ struct machine {
     struct cache l1i, l1d, l2, l3, tlb;
     bool has_fetches, has_accesses, has_branches; /* what is asked for */
     uint32_t line_shift;
+    uint64_t line_mask;
 };
 
 struct counts {
@@ -52,7 +54,7 @@ struct segment {
     struct lanes lanes;
     struct fetch {
         uint64_t line;
-        uint64_t *set;
+        uint64_t *newest;   /* of its set */
         uint64_t is_joined; /* by the same instruction as the one before */
     } fetches[SEGMENT_LINES];
     uint64_t branch; /* address of the instruction that ends it */
@@ -69,7 +71,7 @@ bool machine_option(const char *text);
 /* After all options: `used` has a bit for each counter of enum tally_raw that is wanted. */
 void machine_init(uint64_t used);
 
-uint64_t *machine_fetch_set(uint64_t line);
+uint64_t *machine_fetch_newest(uint64_t line);
 
 /* The function to call for a segment: segment, its addresses, then the outcome unless plain. */
 void *machine_run_function(unsigned accesses, enum segment_end end);
