@@ -202,11 +202,12 @@ def test_runs_repeat(simulate, python, tmp_path):
 
 
 def test_environment_moves_only_the_start(simulate, python, tmp_path):
+    # A little: where the heap stands decides when an allocation needs a new pool.
     program = write(tmp_path, "program.py", MANY_WAYS)
-    own = [[row for row in simulate([python, program], "-e", "PAPI_TOT_INS", output="out",
-                                    env={"NOTHING": value})[0] if row["function"] == "fib"]
+    own = [self_of(simulate([python, program], "-e", "PAPI_TOT_INS", output="out",
+                            env={"NOTHING": value})[0], "PAPI_TOT_INS", "fib")
            for value in (None, "x" * 1000)]
-    assert own[0] == own[1]
+    assert own[0] == pytest.approx(own[1], rel=1e-3)
 
 
 def test_threads_and_children(simulate, any_python, tmp_path):
