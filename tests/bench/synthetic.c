@@ -81,7 +81,7 @@ static int attach(struct tally_session *session)
         if (!strncmp(*entry, TALLY_SESSION_VARIABLE "=", sizeof(TALLY_SESSION_VARIABLE)))
             value = *entry + sizeof(TALLY_SESSION_VARIABLE);
     if (!value)
-        return tally_error("the session has no name.");
+        return tally_error("the recording has no name.");
     int peer = connect_as(value, &hello);
     if (peer < 0)
         return peer;
