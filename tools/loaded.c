@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 struct progress {
+    const char *what;
     double next; /* share done at which to look at the clock again */
     struct timespec start;
     bool is_shown;
@@ -27,21 +28,41 @@ static void show_progress(double done, void *context)
     if (now.tv_sec - progress->start.tv_sec < 1 && !progress->is_shown)
         return;
     progress->is_shown = true;
-    fprintf(stderr, "\rreading the recording: %3.0f %%", 100 * done);
+    fprintf(stderr, "\r%s: %3.0f %%", progress->what, 100 * done);
+}
+
+static void start_progress(struct progress *progress, const char *what)
+{
+    *progress = (struct progress){.what = what, .next = 0.01};
+    clock_gettime(CLOCK_MONOTONIC, &progress->start);
+}
+
+static void end_progress(const struct progress *progress)
+{
+    enum { ERASE_LINE = 40 };
+    if (progress->is_shown)
+        fprintf(stderr, "\r%*s\r", ERASE_LINE, "");
+}
+
+void loaded_resolve(struct tally_symbols *symbols)
+{
+    struct progress progress;
+    start_progress(&progress, "looking up symbols");
+    tally_symbols_resolve(symbols, isatty(STDERR_FILENO) ? show_progress : NULL, &progress);
+    end_progress(&progress);
 }
 
 int loaded_open(struct loaded *loaded, const char *command, const char *path, bool addresses)
 {
-    struct progress progress = {.next = 0.01};
+    struct progress progress;
     *loaded = (struct loaded){0};
     int result = tally_recording_open(&loaded->recording, path);
     if (result < 0)
         return result;
-    clock_gettime(CLOCK_MONOTONIC, &progress.start);
+    start_progress(&progress, "reading the recording");
     loaded->profile = tally_profile_new(loaded->recording, addresses,
                                         isatty(STDERR_FILENO) ? show_progress : NULL, &progress);
-    if (progress.is_shown)
-        fputs("\r                               \r", stderr);
+    end_progress(&progress);
     for (size_t i = 0; i < loaded->recording->note_count; i++)
         fprintf(stderr, "tallystack %s: %s\n", command, loaded->recording->notes[i]);
     return 0;

@@ -3,6 +3,7 @@
 #define TALLY_TOOLS_LOADED_H
 
 #include "profile/profile.h"
+#include "profile/symbols.h"
 #include "recording/reader.h"
 
 struct loaded {
@@ -15,6 +16,9 @@ struct loaded {
  * or a negative number with the sentence not yet printed.
  */
 int loaded_open(struct loaded *loaded, const char *command, const char *path, bool addresses);
+/* Looks the symbols of native code up, showing progress. */
+void loaded_resolve(struct tally_symbols *symbols);
+
 void loaded_close(struct loaded *loaded);
 
 /* Number of the event called `name` (NULL: the first), or negative with the sentence. */

@@ -81,8 +81,10 @@ static void print_view(const struct loaded *loaded, const struct report *report,
 {
     struct tally_symbols *symbols = NULL;
     struct tally_view view;
-    if (report->by == TALLY_VIEW_NATIVE)
+    if (report->by == TALLY_VIEW_NATIVE) {
         symbols = tally_symbols_new(loaded->profile);
+        loaded_resolve(symbols);
+    }
     tally_view_make(&view, (enum tally_view_kind)report->by, loaded->profile, symbols, sort);
     if (report->is_csv)
         tally_report_csv(stdout, &view, report->has_limit ? report->limit : 0);

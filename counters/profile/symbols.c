@@ -91,3 +91,14 @@ const char *tally_symbols_name(struct tally_symbols *symbols, uint32_t image, ui
     tally_buffer_release(&text);
     return name;
 }
+
+void tally_symbols_resolve(struct tally_symbols *symbols, tally_progress *progress, void *context)
+{
+    const struct tally_profile *profile = symbols->profile;
+    for (size_t i = 0; i < profile->cell_count; i++) {
+        if (profile->cells[i].pc)
+            tally_symbols_name(symbols, profile->cells[i].image, profile->cells[i].pc);
+        if (progress)
+            progress((double)(i + 1) / (double)profile->cell_count, context);
+    }
+}

@@ -8,6 +8,12 @@ struct tally_symbols;
 
 /* `profile` is borrowed and must outlive the result. */
 struct tally_symbols *tally_symbols_new(const struct tally_profile *profile);
+/*
+ * Finds the symbols of all the profile's addresses, which may mean reading much of large libraries.
+ * Names are to be had without it, and then wait for that. `progress` may be NULL.
+ */
+void tally_symbols_resolve(struct tally_symbols *symbols, tally_progress *progress, void *context);
+
 void tally_symbols_free(struct tally_symbols *symbols);
 
 /*
