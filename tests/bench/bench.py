@@ -9,6 +9,7 @@ import platform
 import random
 import re
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -511,6 +512,7 @@ def measure(bench):
 def main():
     options = parse_options()
     cost.become_subreaper()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))  # leaves nothing behind
     os.makedirs(ROOT / "build/bench", exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="run-", dir=ROOT / "build/bench") as folder:
         bench = Bench(options, pathlib.Path(folder))
