@@ -315,14 +315,18 @@ static void print_event_lines(FILE *out, const struct tally_recording *recording
     }
 }
 
-/* Samples times what one costs, against the CPU time of the run. */
+/*
+ * What sampling cost, against the CPU time of the run. One call of the handler may write several
+ * samples, so its time is taken as it was measured, and guessed only where it is not known.
+ */
 static void print_perturbation(FILE *out, const struct tally_run *run,
                                const struct tally_profile *profile)
 {
     double cpu = (double)(run->user_ns + run->system_ns);
     double handler =
         profile->handler_calls ? profile->handler_ns / (double)profile->handler_calls : 0;
-    double cost = handler * (double)profile->samples;
+    double cost = profile->handler_ns + handler * (double)profile->untimed_samples;
+    double in_handler = cost;
     if (!profile->samples)
         return;
     for (int i = 0; i < run->event_count; i++) {
@@ -332,7 +336,7 @@ static void print_perturbation(FILE *out, const struct tally_run *run,
                     (event->is_clock ? run->clock_delivery_ns : run->delivery_ns);
     }
     fprintf(out, "samples: %" PRIu64 ", each about %.1f us (%.1f in the handler)", profile->samples,
-            cost / (double)profile->samples / 1e3, handler / 1e3);
+            cost / (double)profile->samples / 1e3, in_handler / (double)profile->samples / 1e3);
     if (cpu > 0)
         fprintf(out, ", %.2f %% of the CPU time", 100 * cost / cpu);
     fputc('\n', out);

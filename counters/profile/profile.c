@@ -51,6 +51,7 @@ struct image_state {
     struct code *codes;
     size_t code_count;
     char *main_file, *main_module;
+    uint64_t sample_count;
     double written[TALLY_MAX_COUNTERS]; /* weights of samples */
     struct tally_index lives;           /* (slot, life) of threads with final counts */
     struct life {
@@ -305,6 +306,7 @@ static void take_sample(struct builder *builder, struct image_state *state, stru
     }
     add_weight(&values[event], amount);
     builder->profile->samples++;
+    state->sample_count++;
     if (sample->counter != 0)
         return;
     for (uint32_t i = 0; i < builder->read_only; i++) {
@@ -523,6 +525,8 @@ static void account_for_losses(struct builder *builder, const struct image_state
 {
     const struct tally_run *run = &builder->recording->run;
     double counted[TALLY_MAX_COUNTERS] = {0};
+    if (!state->lives.count)
+        builder->profile->untimed_samples += state->sample_count;
     for (size_t k = 0; k < state->lives.count; k++) {
         for (int i = 0; i < run->counter_count; i++)
             counted[i] += state->life[k].counts[i];

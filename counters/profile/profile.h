@@ -80,7 +80,8 @@ struct tally_profile {
     struct tally_value *values; /* cell_count x event_count */
     struct tally_value *totals; /* event_count: sums over the cells */
     uint64_t samples, handler_calls;
-    double handler_ns;               /* time in the agent's handler, over all threads */
+    double handler_ns;        /* time in the agent's handler, over all threads */
+    uint64_t untimed_samples; /* of processes that were killed: their handler's time is not known */
     double lost[TALLY_MAX_EVENTS];   /* in the row [lost] */
     double excess[TALLY_MAX_EVENTS]; /* what samples sum to beyond the run's total: of clocks whose
                                         total is the kernel's accounts, which are rounded */
