@@ -555,11 +555,13 @@ int tally_session_describe(struct tally_session *session, const json_t *descript
 {
     int fd = openat(session->directory, "session.json.new",
                     O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w"); /* jansson itself writes token by token */
+    if (!file)
         return tally_error("cannot write to the recording: %s.", strerror(errno));
-    int failed = json_dumpfd(description, fd, JSON_INDENT(1) | JSON_SORT_KEYS) < 0;
+    int failed = json_dumpf(description, file, JSON_INDENT(1) | JSON_SORT_KEYS) < 0;
+    failed |= fflush(file) == EOF;
     int error = errno;
-    failed |= close(fd) < 0;
+    failed |= fclose(file) == EOF;
     if (!failed)
         failed = renameat(session->directory, "session.json.new", session->directory,
                           "session.json") < 0;
