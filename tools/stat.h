@@ -1,0 +1,62 @@
+/*
+ * What the files of stat share: its options, and the events of a run with what was counted.
+ *
+ * stat.c parses the options and goes through the steps; stat_events.c finds where each event is
+ * counted; stat_run.c runs the program and counts; stat_table.c prints; stat_recording.c does all
+ * of it for a recording.
+ */
+#ifndef TALLY_TOOLS_STAT_H
+#define TALLY_TOOLS_STAT_H
+
+#include "events/event.h"
+#include "stat_table.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stat_options {
+    const char *events; /* NULL: what this machine can count */
+    uint64_t repeats;
+    uint64_t interval_ms; /* 0: no series */
+    const char *output;   /* NULL: stderr */
+    const char *input;    /* a recording, instead of a program to run */
+    bool csv;
+};
+
+/* One event of the run and its values so far; event.source is the one that really counts it. */
+struct stat_event {
+    struct tally_event event;
+    bool unproven;
+    uint64_t previous; /* at the last interval */
+    bool was_missing;
+    int runs;
+    double mean, squares, running; /* squares: the sum of the squared distances from the mean */
+    char why[256];                 /* it is missing */
+};
+
+enum { STAT_TIMES = 3 };
+
+struct stat {
+    struct stat_options options;
+    struct stat_event events[TALLY_MAX_EVENTS];
+    int count;
+    struct stat_event times[STAT_TIMES]; /* elapsed, user, system */
+    struct stat_table table;
+};
+
+/*
+ * Finds out which events are counted, and where: those that were asked for, of which none is
+ * replaced in silence, or what every machine can tell and what the processor adds where it can be
+ * counted.
+ */
+int stat_choose_events(struct stat *stat);
+
+/*
+ * Runs the program once and adds what was counted to the events, or prints it interval by interval.
+ * `*exit_status` is the program's, or 125 to 127.
+ */
+int stat_run(struct stat *stat, char **command, int *exit_status);
+
+struct stat_row stat_row_of(const struct stat_event *event);
+
+#endif

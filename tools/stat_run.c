@@ -1,0 +1,165 @@
+/* One run of a program under stat: its events attached, read at the end or on the way. */
+#include "stat.h"
+
+#include "base/error.h"
+#include "base/launch.h"
+#include "sources/counting.h"
+
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static const double ns_per_s = 1e9;
+
+struct run {
+    struct stat *stat;
+    struct tally_launch launch;
+    struct tally_counting *counting;
+    struct rusage usage;
+    double begun, last; /* ns; the last interval's end */
+};
+
+static double now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * ns_per_s + (double)now.tv_nsec;
+}
+
+static double time_ns(struct timeval time)
+{
+    return (double)time.tv_sec * ns_per_s + (double)time.tv_usec * 1000;
+}
+
+static void set_why(struct stat_event *event, const char *why)
+{
+    snprintf(event->why, sizeof(event->why), "%s", why ? why : "it could not be read");
+}
+
+static void add_value(struct stat_event *event, double value, double running)
+{
+    double before = value - event->mean;
+    event->runs++;
+    event->mean += before / event->runs;
+    event->squares += before * (value - event->mean);
+    event->running += (running - event->running) / event->runs;
+}
+
+/* What was counted since the last interval; unknown after an interval without a value. */
+static struct stat_row interval_row(struct stat_event *event, const struct tally_count *count)
+{
+    struct stat_row row = stat_row_of(event);
+    bool known = !count->missing && !event->was_missing;
+    row.runs = known;
+    row.running = count->running;
+    if (known)
+        row.value = count->value > event->previous ? (double)(count->value - event->previous) : 0;
+    else
+        set_why(event, count->why);
+    row.why = known ? NULL : event->why;
+    event->was_missing = count->missing;
+    event->previous = count->value;
+    return row;
+}
+
+static int print_interval(struct run *run)
+{
+    struct stat *stat = run->stat;
+    struct tally_count counts[TALLY_MAX_EVENTS] = {0};
+    struct stat_row rows[TALLY_MAX_EVENTS];
+    if (tally_counting_read(run->counting, counts) < 0)
+        return TALLY_ERROR;
+    double now = now_ns();
+    for (int i = 0; i < stat->count; i++)
+        rows[i] = interval_row(&stat->events[i], &counts[i]);
+    stat_table_metrics(rows, stat->count, now - run->last);
+    stat->table.time_s = (now - run->begun) / ns_per_s;
+    stat_table_rows(&stat->table, rows, stat->count);
+    fflush(stat->table.out);
+    run->last = now;
+    return 0;
+}
+
+/* Sleeps until the time, or until the workload ends where the kernel can tell. */
+static void sleep_until(double when, int process)
+{
+    enum { STEP_MS = 5 };
+    struct pollfd ended = {.fd = process, .events = POLLIN};
+    double left_ms = (when - now_ns()) / 1e6;
+    if (left_ms <= 0)
+        return;
+    if (process < 0 && left_ms > STEP_MS)
+        left_ms = STEP_MS;
+    poll(&ended, process >= 0, (int)ceil(left_ms));
+}
+
+static int wait_with_intervals(struct run *run, int *exit_status)
+{
+    double step = (double)run->stat->options.interval_ms * 1e6, next = run->begun + step;
+    int process = (int)syscall(SYS_pidfd_open, run->launch.pid, 0), result = 0;
+    while (result == 0) {
+        sleep_until(next, process);
+        result = tally_launch_wait(&run->launch, false, exit_status, &run->usage);
+        if (result == 0 && now_ns() >= next) {
+            result = print_interval(run);
+            while (next <= now_ns())
+                next += step;
+        }
+    }
+    if (process >= 0)
+        close(process);
+    return result < 0 ? result : print_interval(run);
+}
+
+static int wait_for_totals(struct run *run, int *exit_status)
+{
+    struct stat *stat = run->stat;
+    struct tally_count counts[TALLY_MAX_EVENTS] = {0};
+    if (tally_launch_wait(&run->launch, true, exit_status, &run->usage) < 0)
+        return TALLY_ERROR;
+    double ended = now_ns();
+    if (tally_counting_read(run->counting, counts) < 0)
+        return TALLY_ERROR;
+    for (int i = 0; i < stat->count; i++) {
+        if (counts[i].missing)
+            set_why(&stat->events[i], counts[i].why);
+        else
+            add_value(&stat->events[i], (double)counts[i].value, counts[i].running);
+    }
+    add_value(&stat->times[0], ended - run->begun, 1);
+    add_value(&stat->times[1], time_ns(run->usage.ru_utime), 1);
+    add_value(&stat->times[2], time_ns(run->usage.ru_stime), 1);
+    return 0;
+}
+
+static int count_held(struct run *run)
+{
+    struct tally_event events[TALLY_MAX_EVENTS];
+    for (int i = 0; i < run->stat->count; i++)
+        events[i] = run->stat->events[i].event;
+    return tally_counting_open(&run->counting, events, run->stat->count, run->launch.pid);
+}
+
+int stat_run(struct stat *stat, char **command, int *exit_status)
+{
+    struct run run = {.stat = stat};
+    *exit_status = TALLY_EXIT_FAILED;
+    if (tally_launch_prepare(&run.launch, command, NULL) < 0)
+        return TALLY_ERROR;
+    int result = count_held(&run);
+    run.begun = run.last = now_ns();
+    if (result == 0)
+        result = tally_launch_go(&run.launch, exit_status);
+    if (result == 0) {
+        result = stat->options.interval_ms ? wait_with_intervals(&run, exit_status)
+                                           : wait_for_totals(&run, exit_status);
+        if (result < 0)
+            *exit_status = TALLY_EXIT_FAILED;
+    }
+    tally_counting_close(run.counting);
+    tally_launch_release(&run.launch);
+    return result;
+}
