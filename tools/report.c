@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/launch.h"
 #include "base/parse.h"
+#include "output/call_tree.h"
 #include "output/report.h"
 
 #include <stdlib.h>

@@ -377,6 +377,29 @@ def test_tree(record, python, workloads, kernel_events):
     assert total == done.total("page-faults")
 
 
+def test_tree_of_a_recursion(record, python, tmp_path, kernel_events):
+    program = tmp_path / "sinks.py"
+    program.write_text("""import mmap
+
+def sink(depth):
+    if depth:
+        return sink(depth - 1)
+    memory = mmap.mmap(-1, 500 * 4096)
+    for page in range(500):
+        memory[page * 4096] = 1
+
+sink(79)
+""")
+    done = record(python, program)
+    frames = [int((re.search(r"\((\d+) frames\)", line) or [0, 1])[1])
+              for line in done.report("--tree").splitlines() if "sink  sinks.py:3" in line]
+    # A new piece of the interpreter's stack is a fault of its own here and there.
+    assert sum(frames) == 80 and len(frames) < 10
+    nodes = {line.split(",")[0] for line in done.report("--tree", "--csv").splitlines()
+             if ",sink," in line}
+    assert len(nodes) == 80
+
+
 @pytest.mark.parametrize("arguments", [["--by", "colour"], ["--limit", "x"], ["extra"], ["--nope"]])
 def test_wrong_usage_of_report(run_cli, arguments):
     done = run_cli(["report", *arguments])
