@@ -177,14 +177,14 @@ def program_table(title, comparison, startup, rounds):
 
 
 def add_peer_note(table, comparison, startup):
-    own = comparison.ratio(legs.OURS, startup)
-    words = []
-    for leg in comparison.legs:
-        ratio = comparison.ratio(leg.name, startup)
-        is_peer = not leg.is_ours and leg.name not in (legs.PLAIN, legs.AGAIN)
-        if is_peer and own is not None and ratio is not None:
-            words.append(f"{leg.name} {'yes' if own < ratio else 'NO'}")
-    table.note(f"net below that of: {'; '.join(words) or 'no peer ran'}")
+    peers = [leg.name for leg in comparison.legs
+             if not leg.is_ours and leg.name not in (legs.PLAIN, legs.AGAIN)]
+    for what, without in (("ratio", None), ("net", startup)):
+        own = comparison.ratio(legs.OURS, without)
+        ratios = {name: comparison.ratio(name, without) for name in peers}
+        words = [f"{name} {'yes' if own < ratio else 'NO'}"
+                 for name, ratio in ratios.items() if own is not None and ratio is not None]
+        table.note(f"{what} below that of: {'; '.join(words) or 'no peer ran'}")
 
 
 def add_sample_note(table, comparison, startup):
