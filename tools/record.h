@@ -1,0 +1,75 @@
+/*
+ * The parts of `record`, a file each:
+ *
+ *   record.c            options, and the way through the rest
+ *   record_events.c     which events, and what stands in where they cannot be had
+ *   record_describe.c   what the recording says of its run
+ *   record_totals.c     totals and their series over time
+ *   record_run.c        waiting for the program's end, closing the recording
+ *   record_measured.c   a run on this machine, with the agent preloaded
+ *   record_simulated.c  a run on a model machine, under the simulator
+ *
+ * What can fail returns a negative number and leaves a sentence (base/error.h).
+ */
+#ifndef TALLY_TOOLS_RECORD_H
+#define TALLY_TOOLS_RECORD_H
+
+#include "base/launch.h"
+#include "recording/run.h"
+#include "recording/session.h"
+#include "sources/simulated.h"
+#include "totals.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+/* A clock that overflows faster than a sample takes would leave the program no time. */
+enum { HIGHEST_FREQUENCY = 50000 }; /* samples per second */
+
+struct record {
+    const char *events, *source, *output, *simulate;
+    uint64_t frequency, interval_ms, max_size;
+    bool is_native, is_quiet;
+    char **argv;
+
+    struct tally_event_list list;
+    struct tally_model model; /* with --simulate */
+    struct tally_run run;
+    struct totals totals;
+    uint64_t start_ns;
+    int said; /* notes that were printed */
+};
+
+/* Fills `list`: makes sure by doing that each event can be had, or falls back with a note. */
+int record_choose_events(struct record *record);
+/* As record_choose_events(), with --simulate: fills `model` too. */
+int record_choose_simulated(struct record *record);
+
+/* Fills `run` with all that is known before the program starts. */
+void record_describe(struct record *record);
+int record_write_description(struct record *record, struct tally_session *session);
+/* Prints the run's notes that were not printed yet, unless --quiet. */
+void record_say_notes(struct record *record);
+
+/* CLOCK_MONOTONIC */
+uint64_t record_now_ns(void);
+/* Appends the totals as of now to the series. */
+void record_keep_interval(struct record *record, struct tally_session *session);
+/* Wall, user and system time of the run that has just ended. */
+void record_take_times(struct record *record, const struct rusage *usage);
+int record_take_totals(struct record *record);
+/* A tally_session_hold() callback; `counting` is the record. */
+void record_count_now(void *counting, uint64_t *counted);
+
+/* Serves the session until the program has ended. */
+int record_wait(struct record *record, struct tally_launch *launch, struct tally_session *session,
+                int *status, struct rusage *usage);
+/* Seals the recording; reads it back for what the sources were, and prints the summary. */
+int record_finish(struct record *record, struct tally_session *session);
+
+/* Run the program; print what failed; return the exit status. */
+int record_measured(struct record *record);
+int record_simulated(struct record *record);
+
+#endif

@@ -1,0 +1,130 @@
+/* Which events a run samples and reads, and what it falls back to where they cannot be had. */
+#include "record.h"
+
+#include "base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Whether per-thread CPU timers and getrusage can stand in for the event. */
+static bool has_clock_form(const struct tally_event *event, bool is_first)
+{
+    return event->source == TALLY_SOURCE_SOFTWARE && event->term_count == 1 &&
+           (is_first ? event->is_clock : event->read_only);
+}
+
+static bool all_have_clock_form(const struct tally_event_list *list)
+{
+    for (int i = 0; i < list->count; i++)
+        if (!has_clock_form(&list->events[i], i == 0))
+            return false;
+    return true;
+}
+
+static void use_clock(struct record *record)
+{
+    record->run.is_clock = true;
+    for (int i = 0; i < record->list.count; i++) {
+        struct tally_event *event = &record->list.events[i];
+        event->source = TALLY_SOURCE_CLOCK;
+        event->terms[0].exclude_kernel = event->terms[0].exclude_user = false;
+        snprintf(event->terms[0].encoding, sizeof(event->terms[0].encoding), "%s",
+                 event->is_clock ? "CLOCK_THREAD_CPUTIME_ID" : "getrusage");
+    }
+}
+
+/* Falls back to the CPU timers, for the reason that is in the error text, or fails with it. */
+static int fall_back(struct record *record, int code)
+{
+    if (!strcmp(record->source, "software") || !all_have_clock_form(&record->list))
+        return code;
+    tally_run_note(&record->run,
+                   "samples come from CPU timers (source clock), which interrupt system calls and "
+                   "cannot tell more than time, because %s",
+                   tally_error_text());
+    use_clock(record);
+    return 0;
+}
+
+static int check_period(const struct tally_event *event)
+{
+    const uint64_t shortest_ns = 1000000000 / HIGHEST_FREQUENCY;
+    if (event->is_clock && event->period && event->period < shortest_ns)
+        return tally_error("a period of %s must be at least %d ns.", event->name, (int)shortest_ns);
+    return 0;
+}
+
+static int check_source(const struct record *record, const struct tally_event *event)
+{
+    bool wants_hardware = !strcmp(record->source, "hardware");
+    bool wants_software = !strcmp(record->source, "software");
+    if ((wants_hardware && event->source != TALLY_SOURCE_HARDWARE) ||
+        (wants_software && event->source != TALLY_SOURCE_SOFTWARE))
+        return tally_error("%s does not come from source %s but from %s.", event->name,
+                           record->source, tally_source_name(event->source));
+    return 0;
+}
+
+static int choose_default(struct record *record)
+{
+    struct tally_event_list cycles;
+    const char *list = "task-clock,page-faults:0,context-switches:0";
+    if (strcmp(record->source, "clock") != 0 && strcmp(record->source, "software") != 0 &&
+        tally_events_resolve("cycles", record->frequency, &cycles) == 0 &&
+        tally_event_probe(&cycles.events[0], NULL, NULL) == TALLY_AVAILABLE_YES)
+        list = "cycles,task-clock:0,page-faults:0,context-switches:0";
+    return tally_events_resolve(list, record->frequency, &record->list);
+}
+
+static void drop_event(struct tally_event_list *list, int index)
+{
+    list->count--;
+    memmove(&list->events[index], &list->events[index + 1],
+            (size_t)(list->count - index) * sizeof(list->events[0]));
+}
+
+/* Makes sure by doing that each event can be had, or falls back, or fails. */
+int record_choose_events(struct record *record)
+{
+    int result = record->events
+                     ? tally_events_resolve(record->events, record->frequency, &record->list)
+                     : choose_default(record);
+    if (result < 0)
+        return result;
+    if (!strcmp(record->source, "clock")) {
+        if (!all_have_clock_form(&record->list))
+            return tally_error("source clock samples task-clock only, and reads page-faults:0 and "
+                               "context-switches:0 along.");
+        tally_run_note(&record->run, "samples come from CPU timers, as asked for: they interrupt "
+                                     "system calls, and no more come than the kernel has ticks.");
+        use_clock(record);
+        return 0;
+    }
+    for (int i = 0; i < record->list.count; i++) {
+        struct tally_event *event = &record->list.events[i];
+        bool degraded = false;
+        int code = 0;
+        if (check_source(record, event) < 0 || check_period(event) < 0)
+            return TALLY_ERROR;
+        if (tally_event_probe(event, &code, &degraded) == TALLY_AVAILABLE_NO) {
+            if (code == TALLY_NOT_ALLOWED && all_have_clock_form(&record->list))
+                return fall_back(record, code);
+            if (record->events || i == 0)
+                return TALLY_ERROR;
+            tally_run_note(&record->run, "%s is not counted: %s", event->name, tally_error_text());
+            drop_event(&record->list, i--);
+        } else if (degraded && event->is_clock && all_have_clock_form(&record->list)) {
+            tally_error("the kernel allows counting user time only; \"sudo sysctl "
+                        "kernel.perf_event_paranoid=1\" allows more.");
+            return fall_back(record, TALLY_NOT_ALLOWED);
+        } else if (degraded) {
+            tally_run_note(&record->run,
+                           "%s counts user code only; \"sudo sysctl kernel.perf_event_paranoid=1\" "
+                           "allows kernel code too.",
+                           event->name);
+        }
+    }
+    if (tally_sigtrap_probe() < 0)
+        return fall_back(record, TALLY_NOT_ALLOWED);
+    return 0;
+}

@@ -1,0 +1,93 @@
+/* Recording a program that runs under the simulator. */
+#include "command.h"
+#include "record.h"
+
+#include "base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+
+int record_choose_simulated(struct record *record)
+{
+    if (strcmp(record->source, "auto") != 0 || record->interval_ms || record->is_native)
+        return tally_error("--simulate goes with neither --source, --native nor -I.");
+    if (tally_model_load(&record->model, record->simulate) < 0)
+        return TALLY_ERROR;
+    return tally_simulated_events(record->events, &record->model, &record->run, &record->list);
+}
+
+static int launch_simulated(struct record *record, struct tally_session *session,
+                            struct tally_launch *launch, int *status)
+{
+    struct tally_simulated_command command;
+    char *folder = realpath(record->output, NULL);
+    int result = tally_simulated_command(&command, record->argv, &record->model, &record->list,
+                                         folder ? folder : record->output, status);
+    int before = personality(0xffffffff);
+    if (before >= 0)
+        personality((unsigned long)before | ADDR_NO_RANDOMIZE);
+    if (result == 0)
+        result = tally_launch_prepare(launch, command.argv, command.environment);
+    if (before >= 0)
+        personality((unsigned long)before);
+    record->start_ns = record_now_ns();
+    if (result == 0)
+        result = tally_launch_go(launch, status);
+    if (result < 0)
+        tally_session_discard(session);
+    tally_simulated_command_release(&command);
+    free(folder);
+    return result;
+}
+
+static int finish_simulated(struct record *record, struct tally_session *session,
+                            const struct rusage *usage, int status)
+{
+    uint32_t images;
+    char refusal[128];
+    if (tally_simulated_totals(tally_session_directory(session), &record->run, &images, refusal) <
+        0)
+        return TALLY_ERROR;
+    if (refusal[0]) {
+        tally_session_discard(session);
+        return tally_error("%s (3.11 to 3.15 are, with the GIL).", refusal);
+    }
+    if (!images) {
+        tally_session_discard(session);
+        return tally_error("the program was killed, or valgrind cannot run it; nothing was "
+                           "counted.");
+    }
+    record_take_times(record, usage);
+    record->run.exit_status = status;
+    record_say_notes(record);
+    return record_finish(record, session);
+}
+
+int record_simulated(struct record *record)
+{
+    struct tally_session_options session_options = {.path = record->output, .is_simulated = true};
+    struct tally_session *session = NULL;
+    struct tally_launch launch = {.go = -1, .failed = -1};
+    struct rusage usage = {0};
+    int status = TALLY_EXIT_FAILED, result;
+    if (tally_session_prepare(&session, &session_options, &record->list) < 0)
+        return command_failed("record");
+    result = record_write_description(record, session);
+    if (result == 0)
+        result = tally_session_commit(session);
+    if (result == 0)
+        result = launch_simulated(record, session, &launch, &status);
+    if (result == 0) {
+        result = record_wait(record, &launch, session, &status, &usage);
+        if (result == 0)
+            result = finish_simulated(record, session, &usage, status);
+        if (result < 0)
+            status = TALLY_EXIT_FAILED;
+    }
+    tally_launch_release(&launch);
+    if (result < 0)
+        command_failed("record");
+    tally_session_release(session);
+    return status;
+}

@@ -1,0 +1,66 @@
+/* The totals of a run and their series, beside the samples. */
+#include "record.h"
+
+#include "base/error.h"
+
+#include <time.h>
+
+uint64_t record_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void record_keep_interval(struct record *record, struct tally_session *session)
+{
+    double time_s = (double)(record_now_ns() - record->start_ns) / 1e9;
+    struct tally_count counts[TALLY_MAX_EVENTS];
+    if (totals_read(&record->totals, counts) < 0)
+        return;
+    for (int i = 0; i < record->run.event_count; i++) {
+        const struct tally_event *event = &record->run.events[i].event;
+        tally_session_series(session, time_s, event->name, tally_unit_name(event->unit),
+                             tally_source_name(event->source),
+                             counts[i].missing ? NULL : &counts[i].value);
+    }
+}
+
+static uint64_t usage_ns(const struct timeval *time)
+{
+    return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_usec * 1000u;
+}
+
+void record_take_times(struct record *record, const struct rusage *usage)
+{
+    record->run.wall_ns = record_now_ns() - record->start_ns;
+    record->run.user_ns = usage_ns(&usage->ru_utime);
+    record->run.system_ns = usage_ns(&usage->ru_stime);
+}
+
+int record_take_totals(struct record *record)
+{
+    struct tally_count counts[TALLY_MAX_EVENTS];
+    if (totals_read(&record->totals, counts) < 0)
+        return TALLY_ERROR;
+    for (int i = 0; i < record->run.event_count; i++) {
+        struct tally_run_event *event = &record->run.events[i];
+        event->has_total = !counts[i].missing;
+        event->total = counts[i].value;
+        event->running = counts[i].missing ? 0 : counts[i].running;
+        if (counts[i].missing)
+            tally_run_note(&record->run, "%s has no total: %s", event->event.name, counts[i].why);
+    }
+    return 0;
+}
+
+void record_count_now(void *counting, uint64_t *counted)
+{
+    struct record *record = counting;
+    struct tally_count counts[TALLY_MAX_EVENTS];
+    if (totals_read(&record->totals, counts) < 0)
+        return;
+    for (int i = 0; i < record->run.event_count; i++)
+        if (!counts[i].missing)
+            counted[record->run.events[i].first_counter] = counts[i].value;
+}
