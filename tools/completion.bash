@@ -10,7 +10,10 @@ _tallystack_commands='doctor list plot record report annotate export stat'
 _tallystack_options() {
     case $1 in
     doctor | list) echo --csv ;;
-    record) echo -e= -F= -I= --max-size= --native -o= --output= -q --quiet --simulate= --source= ;;
+    record)
+        echo -e= --event= -F= --frequency= -I= --interval= --max-size= --native -o= --output= \
+            -q --quiet --simulate= --source=
+        ;;
     plot) echo -e= --event= -i= --input= --keep --limit= -o= --output= --size= ;;
     report) echo --by= --csv -i= --input= --limit= --sort= --tree ;;
     annotate) echo --csv -i= --input= --sort= ;;
@@ -96,7 +99,7 @@ _tallystack_kinds() {
 
 _tallystack_value() { # COMMAND OPTION
     case $1$2 in
-    record-e | stat-e | stat--event) _tallystack_events ;;
+    record-e | record--event | stat-e | stat--event) _tallystack_events ;;
     export-e | plot-e | plot--event | *--sort) _tallystack_recorded_events ;;
     *-i | *--input | record-o | record--output) _tallystack_recordings ;;
     *-o | *--output) _tallystack_files file ;;

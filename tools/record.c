@@ -11,16 +11,16 @@ enum { DEFAULT_FREQUENCY = 1000 };
 enum { OPTION_SOURCE = 256, OPTION_MAX_SIZE, OPTION_NATIVE, OPTION_SIMULATE };
 
 static const struct argp_option options[] = {
-    {NULL, 'e', "EVENT[:PERIOD],...", 0,
+    {"event", 'e', "EVENT[:PERIOD],...", 0,
      "Events to sample (see tallystack list); :0 reads one along with the first only", 0},
-    {NULL, 'F', "HZ", 0, "Samples per second of clocks and hardware events (1000)", 0},
+    {"frequency", 'F', "HZ", 0, "Samples per second of clocks and hardware events (1000)", 0},
     {"source", OPTION_SOURCE, "SOURCE", 0,
      "Take events from: auto (the default), software, hardware or clock", 0},
     {"simulate", OPTION_SIMULATE, "MODEL", OPTION_ARG_OPTIONAL,
      "Count on a model machine (generic) instead, exactly and repeatably; about 50 times slower",
      0},
     {"native", OPTION_NATIVE, NULL, 0, "Do not look for Python: count native code only", 0},
-    {NULL, 'I', "MS", 0, "Keep the totals every MS milliseconds for plot timeline", 0},
+    {"interval", 'I', "MS", 0, "Keep the totals every MS milliseconds for plot timeline", 0},
     {"output", 'o', "REC", 0, "Name of the recording (tallystack.rec)", 0},
     {"max-size", OPTION_MAX_SIZE, "BYTES", 0, "Bound of the samples kept, as in 512M", 0},
     {"quiet", 'q', NULL, 0, "Print nothing when all is well", 0},
