@@ -2,7 +2,11 @@
 
 #include "base/buffer.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 char *tally_read_file(const char *path, size_t *size)
 {
@@ -21,4 +25,21 @@ char *tally_read_file(const char *path, size_t *size)
         tally_buffer_release(&content);
     *size = content.size;
     return content.data;
+}
+
+char *tally_file_beside_command(const char *const *places, size_t count, const char *name)
+{
+    char own[PATH_MAX], *found = NULL;
+    ssize_t size = readlink("/proc/self/exe", own, sizeof(own) - 1);
+    if (size < 0)
+        return NULL;
+    own[size] = '\0';
+    *strrchr(own, '/') = '\0';
+    for (size_t i = 0; i < count && !found; i++) {
+        struct tally_buffer path = {0};
+        tally_buffer_printf(&path, "%s/%s/%s", own, places[i], name);
+        found = realpath(path.data, NULL);
+        tally_buffer_release(&path);
+    }
+    return found;
 }

@@ -1,0 +1,20 @@
+/*
+ * The events that the simulator counts, under the names that PAPI and perf have for them.
+ *
+ * To add one: a row of the table in simulated_events.c.
+ */
+#ifndef TALLY_SOURCES_SIMULATED_EVENTS_H
+#define TALLY_SOURCES_SIMULATED_EVENTS_H
+
+#include "events/event.h"
+#include "recording/run.h"
+#include "sources/simulated_model.h"
+
+/*
+ * Resolves a list as `-e` takes it; NULL gives the default set. An event that the model has no such
+ * cache for is an error, and left out of the default set with a note to `run`.
+ */
+int tally_simulated_events(const char *list, const struct tally_model *model, struct tally_run *run,
+                           struct tally_event_list *out);
+
+#endif

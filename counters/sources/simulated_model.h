@@ -1,0 +1,27 @@
+/*
+ * The machines that can be simulated: sizes of caches, as text files that are in
+ * simulator/models/ and installed beside the command.
+ *
+ * To add one: a file in simulator/models/, and its name in simulator/CMakeLists.txt.
+ */
+#ifndef TALLY_SOURCES_SIMULATED_MODEL_H
+#define TALLY_SOURCES_SIMULATED_MODEL_H
+
+#include <stdint.h>
+
+struct tally_model_level {
+    uint64_t size; /* bytes, or entries; 0: there is none */
+    uint64_t ways;
+};
+
+struct tally_model {
+    char *name, *description;
+    uint64_t line; /* bytes */
+    struct tally_model_level l1i, l1d, l2, l3, tlb;
+};
+
+/* A model by name, or by the path of its file (with a slash in it); ended with release. */
+int tally_model_load(struct tally_model *model, const char *name);
+void tally_model_release(struct tally_model *model);
+
+#endif
