@@ -13,10 +13,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int tally_perf_open(const struct tally_term *term, enum tally_perf_mode mode, pid_t pid)
+static struct perf_event_attr attr_of(const struct tally_term *term)
 {
-    struct perf_event_attr attr = {
-        .size = sizeof(attr),
+    return (struct perf_event_attr){
         .type = term->type,
         .config = term->config,
         .config1 = term->config1,
@@ -26,19 +25,50 @@ int tally_perf_open(const struct tally_term *term, enum tally_perf_mode mode, pi
         .exclude_hv = term->exclude_hv,
         .precise_ip = term->precise & 3,
         .disabled = 1,
-        .inherit = mode == TALLY_PERF_WORKLOAD,
-        .enable_on_exec = mode == TALLY_PERF_WORKLOAD,
         .read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING,
     };
-    if (mode == TALLY_PERF_SELF)
-        pid = 0;
-    long fd = syscall(SYS_perf_event_open, &attr, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+static int open_attr(struct perf_event_attr *attr, pid_t pid, int group)
+{
+    attr->size = sizeof(*attr);
+    long fd = syscall(SYS_perf_event_open, attr, pid, -1, group, PERF_FLAG_FD_CLOEXEC);
     return fd < 0 ? -errno : (int)fd;
+}
+
+int tally_perf_open(const struct tally_term *term, enum tally_perf_mode mode, pid_t pid)
+{
+    struct perf_event_attr attr = attr_of(term);
+    attr.inherit = attr.enable_on_exec = mode == TALLY_PERF_WORKLOAD;
+    attr.remove_on_exec = mode == TALLY_PERF_LAUNCH;
+    return open_attr(&attr, mode == TALLY_PERF_SELF ? 0 : pid, -1);
 }
 
 void tally_perf_enable(int fd)
 {
     ioctl(fd, PERF_EVENT_IOC_ENABLE, 0);
+}
+
+bool tally_perf_fit(const struct tally_term *const *terms, int count)
+{
+    struct tally_perf_value value;
+    int fds[2 * TALLY_MAX_EVENTS], opened = 0;
+    bool fit = count <= (int)(sizeof(fds) / sizeof(fds[0]));
+    for (; fit && opened < count; opened += fit) {
+        /* A pinned group that does not fit reads as nothing. */
+        struct perf_event_attr attr = attr_of(terms[opened]);
+        attr.pinned = opened == 0;
+        fds[opened] = open_attr(&attr, 0, opened ? fds[0] : -1);
+        fit = fds[opened] >= 0;
+    }
+    if (fit && count > 0) {
+        for (int i = count - 1; i >= 0; i--)
+            tally_perf_enable(fds[i]);
+        fit = tally_perf_read(fds[0], &value) == 0;
+    }
+    for (int i = 0; i < opened; i++)
+        close(fds[i]);
+    return fit;
 }
 
 int tally_perf_read(int fd, struct tally_perf_value *out)

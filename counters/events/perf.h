@@ -11,12 +11,19 @@
 enum tally_perf_mode {
     TALLY_PERF_SELF,     /* the calling thread, from tally_perf_enable() on */
     TALLY_PERF_WORKLOAD, /* process `pid` and all its descendants, from its exec on */
+    TALLY_PERF_LAUNCH,   /* process `pid` alone, up to its exec; needs Linux 5.13 */
 };
 
 /* Returns a descriptor, closed on exec and owned by the caller, or -errno. */
 int tally_perf_open(const struct tally_term *term, enum tally_perf_mode mode, pid_t pid);
 
 void tally_perf_enable(int fd);
+
+/*
+ * Whether the processor can count all of these at once, found by doing: it cannot where it has too
+ * few counters, or other programs (the NMI watchdog) hold them.
+ */
+bool tally_perf_fit(const struct tally_term *const *terms, int count);
 
 struct tally_perf_value {
     uint64_t value;   /* as counted */

@@ -2,8 +2,10 @@
  * The processor's PMU: through PAPI, attached to the workload, where PAPI can count; else through
  * the kernel.
  *
- * PAPI cannot wait for the exec: its counts have the last steps of the held process before it as
- * well, in which some 25 page faults were seen.
+ * PAPI cannot wait for the exec: its counts have the last steps of the held process as well, more
+ * than a million cycles. The same events are therefore opened a second time, for the kernel to drop
+ * at the exec, and what those counted is taken off. They need counters of the processor, too: an
+ * event that does not fit twice beside the others is left to the kernel, which can wait.
  *
  * PAPI pins what it counts without multiplexing, so it counts all the time or not at all. What does
  * not fit beside it goes to the kernel, which takes turns and says for how long.
@@ -26,8 +28,8 @@ struct tally_source_context {
     int domain; /* what all events of the set count: a PAPI_DOM_ value */
     int count;
     struct {
-        int place; /* in the set; -1: the kernel counts it */
-        struct tally_kernel_counter counter;
+        int place;                           /* in the set; -1: the kernel counts it */
+        struct tally_kernel_counter counter; /* up to the exec where PAPI counts, else from it on */
     } events[];
 };
 
@@ -49,8 +51,10 @@ static void drop_set(struct tally_source_context *context)
     }
     context->set = PAPI_NULL;
     context->set_count = 0;
-    for (int i = 0; i < context->count; i++)
+    for (int i = 0; i < context->count; i++) {
+        tally_kernel_counter_close(&context->events[i].counter);
         context->events[i].place = -1;
+    }
 }
 
 /* An empty set, attached to the workload and following its children. */
@@ -98,6 +102,34 @@ static bool papi_can_take(const struct tally_source_context *context,
            domain_of(event) == context->domain;
 }
 
+/* Whether one more event can be counted beside those in the set, each of them twice. */
+static bool fits_twice(const struct tally_source_context *context, const struct tally_event *events,
+                       int more)
+{
+    const struct tally_term *terms[2 * TALLY_MAX_EVENTS * TALLY_MAX_TERMS];
+    int count = 0;
+    for (int i = 0; i <= more; i++)
+        for (int j = 0; (i == more || context->events[i].place >= 0) && j < events[i].term_count;
+             j++) {
+            terms[count++] = &events[i].terms[j];
+            terms[count++] = &events[i].terms[j];
+        }
+    return tally_perf_fit(terms, count);
+}
+
+/* Counters up to the exec; false when the kernel is too old to have them. */
+static bool count_launch(struct tally_source_context *context, const struct tally_event *events,
+                         pid_t pid)
+{
+    for (int i = 0; i < context->count; i++) {
+        struct tally_kernel_counter *counter = &context->events[i].counter;
+        if (context->events[i].place >= 0 &&
+            (tally_kernel_counter_open_launch(counter, &events[i], pid) < 0 || counter->why))
+            return false;
+    }
+    return true;
+}
+
 static void count_by_papi(struct tally_source_context *context, const struct tally_event *events,
                           pid_t pid)
 {
@@ -108,14 +140,17 @@ static void count_by_papi(struct tally_source_context *context, const struct tal
     if (!context->domain || make_set(context, pid) < 0)
         return;
     for (int i = 0; i < context->count; i++) {
-        if (!papi_can_take(context, &events[i]))
+        if (!papi_can_take(context, &events[i]) || !fits_twice(context, events, i))
             continue;
         papi_name(&events[i], name, sizeof(name));
         if (PAPI_add_named_event(context->set, name) == PAPI_OK)
             context->events[i].place = context->set_count++;
     }
-    if (context->set_count == 0 || PAPI_start(context->set) != PAPI_OK)
+    if (context->set_count == 0 || !count_launch(context, events, pid) ||
+        PAPI_start(context->set) != PAPI_OK)
         drop_set(context);
+    for (int i = 0; i < context->count; i++)
+        tally_kernel_counter_enable(&context->events[i].counter);
 }
 
 static void hardware_close(struct tally_source_context *context)
@@ -123,8 +158,6 @@ static void hardware_close(struct tally_source_context *context)
     if (context->set != PAPI_NULL)
         PAPI_stop(context->set, NULL);
     drop_set(context);
-    for (int i = 0; i < context->count; i++)
-        tally_kernel_counter_close(&context->events[i].counter);
     free(context);
 }
 
@@ -150,21 +183,34 @@ static int hardware_open(struct tally_source_context **out, const struct tally_e
     return 0;
 }
 
+/* What PAPI counted, less what came before the exec. */
+static void read_place(struct tally_source_context *context, int i, const long long *values,
+                       struct tally_count *count)
+{
+    long long value = values[context->events[i].place];
+    struct tally_count before;
+    tally_kernel_counter_read(&context->events[i].counter, &before);
+    *count = (struct tally_count){.running = 1};
+    if (value < 0)
+        count->why = "PAPI cannot read it";
+    else if (before.missing)
+        count->why = "what came before the program's start could not be told";
+    count->missing = count->why != NULL;
+    if (!count->missing)
+        count->value = (uint64_t)value > before.value ? (uint64_t)value - before.value : 0;
+}
+
 static int hardware_read(struct tally_source_context *context, struct tally_count *counts)
 {
     long long values[TALLY_MAX_EVENTS] = {0};
-    bool have = context->set == PAPI_NULL || PAPI_read(context->set, values) == PAPI_OK;
+    if (context->set != PAPI_NULL && PAPI_read(context->set, values) != PAPI_OK)
+        for (int i = 0; i < TALLY_MAX_EVENTS; i++)
+            values[i] = -1;
     for (int i = 0; i < context->count; i++) {
-        int place = context->events[i].place;
-        if (place < 0) {
+        if (context->events[i].place < 0)
             tally_kernel_counter_read(&context->events[i].counter, &counts[i]);
-            continue;
-        }
-        counts[i] = (struct tally_count){.missing = !have || values[place] < 0, .running = 1};
-        if (counts[i].missing)
-            counts[i].why = "PAPI cannot read it";
         else
-            counts[i].value = (uint64_t)values[place];
+            read_place(context, i, values, &counts[i]);
     }
     return 0;
 }

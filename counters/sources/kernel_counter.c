@@ -2,7 +2,6 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
-#include "events/perf.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,8 +14,8 @@ static void close_all(struct tally_kernel_counter *counter)
     counter->open_count = 0;
 }
 
-int tally_kernel_counter_open(struct tally_kernel_counter *counter, const struct tally_event *event,
-                              pid_t pid)
+static int open_all(struct tally_kernel_counter *counter, const struct tally_event *event,
+                    enum tally_perf_mode mode, pid_t pid)
 {
     *counter = (struct tally_kernel_counter){.event = event};
     if (tally_event_is_filtered_clock(event)) {
@@ -28,7 +27,7 @@ int tally_kernel_counter_open(struct tally_kernel_counter *counter, const struct
         return 0;
     }
     for (int i = 0; i < event->term_count; i++) {
-        int fd = tally_perf_open(&event->terms[i], TALLY_PERF_WORKLOAD, pid);
+        int fd = tally_perf_open(&event->terms[i], mode, pid);
         if (fd == -ESRCH) {
             close_all(counter);
             return tally_error("there is no process %d to count.", (int)pid);
@@ -42,6 +41,24 @@ int tally_kernel_counter_open(struct tally_kernel_counter *counter, const struct
         counter->fds[counter->open_count++] = fd;
     }
     return 0;
+}
+
+int tally_kernel_counter_open(struct tally_kernel_counter *counter, const struct tally_event *event,
+                              pid_t pid)
+{
+    return open_all(counter, event, TALLY_PERF_WORKLOAD, pid);
+}
+
+int tally_kernel_counter_open_launch(struct tally_kernel_counter *counter,
+                                     const struct tally_event *event, pid_t pid)
+{
+    return open_all(counter, event, TALLY_PERF_LAUNCH, pid);
+}
+
+void tally_kernel_counter_enable(const struct tally_kernel_counter *counter)
+{
+    for (int i = 0; i < counter->open_count; i++)
+        tally_perf_enable(counter->fds[i]);
 }
 
 /* Scales what was counted to the time in which it should have been. */

@@ -6,6 +6,7 @@
 #ifndef TALLY_SOURCES_KERNEL_COUNTER_H
 #define TALLY_SOURCES_KERNEL_COUNTER_H
 
+#include "events/perf.h"
 #include "sources/source.h"
 
 struct tally_kernel_counter {
@@ -18,6 +19,10 @@ struct tally_kernel_counter {
 /* Fails only when there is no process `pid`; a refused event is missing. */
 int tally_kernel_counter_open(struct tally_kernel_counter *counter, const struct tally_event *event,
                               pid_t pid);
+/* Counts up to the exec instead, once tally_kernel_counter_enable() is called. */
+int tally_kernel_counter_open_launch(struct tally_kernel_counter *counter,
+                                     const struct tally_event *event, pid_t pid);
+void tally_kernel_counter_enable(const struct tally_kernel_counter *counter);
 void tally_kernel_counter_read(struct tally_kernel_counter *counter, struct tally_count *count);
 void tally_kernel_counter_close(struct tally_kernel_counter *counter);
 
