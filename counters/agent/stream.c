@@ -109,7 +109,11 @@ static bool within_file_limit(uint64_t end)
            end <= limit.rlim_cur;
 }
 
-/* Blocks are allocated before they are mapped: a full disk is an error here, not a SIGBUS. */
+/*
+ * Blocks are allocated before they are mapped: a full disk is an error here, not a SIGBUS. Before
+ * Linux 6.11 an overflow within fallocate() ends it with EINTR, each time where periods are short;
+ * what a write has begun it ends.
+ */
 static int allocate_blocks(uint64_t offset)
 {
     static const char zeros[4096];
@@ -117,7 +121,7 @@ static int allocate_blocks(uint64_t offset)
         return EFBIG;
     if (fallocate(agent.image_fd, 0, (off_t)offset, TALLY_CHUNK_SIZE) == 0)
         return 0;
-    if (errno != EOPNOTSUPP && errno != ENOSYS)
+    if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR)
         return errno;
     for (uint32_t done = 0; done < TALLY_CHUNK_SIZE; done += sizeof(zeros))
         if (pwrite(agent.image_fd, zeros, sizeof(zeros), (off_t)(offset + done)) !=
