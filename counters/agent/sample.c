@@ -189,6 +189,17 @@ void sample_nested(struct slot *slot)
     }
 }
 
+/*
+ * From here on an overflow that the handler itself causes is delivered, and counted, at once. Not
+ * before: where a signal's frame is larger than a page (aarch64), writing it always faults, and
+ * faults that are sampled one by one would put frame upon frame and never enter the handler.
+ */
+static void let_traps_in(void)
+{
+    static const uint64_t trap = UINT64_C(1) << (SIGTRAP - 1);
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &trap, NULL, sizeof(trap));
+}
+
 static void on_overflow(uint32_t counter, uint64_t address, const void *context)
 {
     struct slot *slot = agent_slot;
@@ -203,6 +214,7 @@ static void on_overflow(uint32_t counter, uint64_t address, const void *context)
     uint64_t pc, sp, start = agent_now();
     slot->busy = 1;
     atomic_signal_fence(memory_order_seq_cst);
+    let_traps_in();
     context_registers(context, &pc, &sp);
     sample(slot, counter, address, pc, sp);
     sample_nested(slot);
@@ -236,6 +248,7 @@ static void on_trap(int signal, siginfo_t *info, void *context)
     } else if (info->si_code == SI_TIMER && info->si_value.sival_ptr == &agent) {
         on_overflow(0, 0, context);
     } else {
+        let_traps_in();
         pass_on(signal, info, context);
     }
     errno = saved;
@@ -243,9 +256,8 @@ static void on_trap(int signal, siginfo_t *info, void *context)
 
 void sample_install_handler(void)
 {
-    /* SA_NODEFER: an overflow caused by the handler itself is delivered and counted at once. */
     struct sigaction action = {.sa_sigaction = on_trap,
-                               .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | SA_NODEFER};
+                               .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
     interpose_real_sigaction(SIGTRAP, &action, &program_action);
 }
 
