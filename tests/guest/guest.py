@@ -6,7 +6,8 @@ import os
 import pathlib
 import subprocess
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 BUILD = ROOT / "build/aarch64"
 LOOP = BUILD / "tests/guest/loop"
 UNIT = BUILD / "tests/unit"
@@ -60,3 +61,10 @@ def perf_environment():
     run("perf", "stat", "-o", "perf.txt", "--", "sh", "-c", "env -0 >environment")
     variables = pathlib.Path("environment").read_text().split("\0")
     return dict(variable.split("=", 1) for variable in variables if variable)
+
+
+def record(events, *command):
+    """Records a command; returns where."""
+    options = ("-e", events) if events else ()
+    run("tallystack", "record", "-q", *options, "-o", "run.rec", "--", *command)
+    return "run.rec"
