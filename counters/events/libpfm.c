@@ -8,22 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool is_started;
+
 /* libpfm4 reads its environment once, here; the workload must not inherit our wish. */
 static int start(void)
 {
     static const char inactive[] = "LIBPFM_ENCODE_INACTIVE";
-    static int result = -1;
-    if (result == PFM_SUCCESS)
+    if (is_started)
         return 0;
     bool mine = !getenv(inactive);
     if (mine)
         setenv(inactive, "1", 1);
-    result = pfm_initialize();
+    int result = pfm_initialize();
+    is_started = result == PFM_SUCCESS;
     if (mine)
         unsetenv(inactive);
     if (result != PFM_SUCCESS)
         return tally_error("libpfm4 cannot start: %s.", pfm_strerror(result));
     return 0;
+}
+
+void tally_pfm_start_again(void)
+{
+    is_started = false;
 }
 
 /* Leaves out the attributes that are at rest; what remains encodes to the same. */

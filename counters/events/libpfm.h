@@ -26,6 +26,9 @@ int tally_pfm_encode_elsewhere(const char *name, bool user, bool kernel, struct 
  */
 bool tally_pfm_is_foreign(const char *encoding, const char **description);
 
+/* After another library may have ended libpfm4. */
+void tally_pfm_start_again(void);
+
 /* What libpfm4 calls this machine's processor; NULL when it does not know it. */
 const char *tally_pfm_processor(void);
 

@@ -17,6 +17,7 @@ int tally_papi_start(void)
     struct tally_term ignored;
     (void)tally_pfm_encode("perf::PAGE-FAULTS", true, true, &ignored);
     result = PAPI_library_init(PAPI_VER_CURRENT);
+    tally_pfm_start_again(); /* PAPI ends libpfm4 where it may not or cannot count with it */
     if (result == PAPI_VER_CURRENT)
         return 0;
     if (result > 0)
