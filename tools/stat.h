@@ -27,6 +27,7 @@ struct stat_options {
 struct stat_event {
     struct tally_event event;
     bool unproven;
+    bool stays_zero;   /* known before the run, with `why`: missing, whatever is read */
     uint64_t previous; /* at the last interval */
     bool was_missing;
     int runs;

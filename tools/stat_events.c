@@ -41,21 +41,30 @@ static int place_asked(struct stat_event *chosen, bool *user_only, bool *clock_i
         return 0;
     }
     *user_only |= degraded;
-    return availability == TALLY_AVAILABLE_NO ? TALLY_ERROR : 0;
+    return availability == TALLY_AVAILABLE_NO ? code : 0;
 }
 
+/* Events that open and stay 0 are missing rows, where others can be counted. */
 static int choose_asked(struct stat *stat)
 {
     struct tally_event_list list;
     bool user_only = false, clock_instead = false;
+    int counted = 0;
     enum { FREQUENCY = 1000 };
     if (tally_events_resolve(stat->options.events, FREQUENCY, &list) < 0)
         return TALLY_ERROR;
     for (int i = 0; i < list.count; i++) {
         stat->events[i].event = list.events[i];
-        if (place_asked(&stat->events[i], &user_only, &clock_instead) < 0)
-            return TALLY_ERROR;
+        int code = place_asked(&stat->events[i], &user_only, &clock_instead);
+        if (code < 0 && code != TALLY_STAYS_ZERO)
+            return code;
+        counted += code == 0;
+        stat->events[i].stays_zero = code == TALLY_STAYS_ZERO;
+        if (code == TALLY_STAYS_ZERO)
+            snprintf(stat->events[i].why, sizeof(stat->events[i].why), "%s", tally_error_text());
     }
+    if (counted == 0)
+        return TALLY_ERROR;
     stat->count = list.count;
     if (clock_instead)
         tell_refusal("time comes from the process's own accounts");

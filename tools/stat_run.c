@@ -52,12 +52,12 @@ static void add_value(struct stat_event *event, double value, double running)
 static struct stat_row interval_row(struct stat_event *event, const struct tally_count *count)
 {
     struct stat_row row = stat_row_of(event);
-    bool known = !count->missing && !event->was_missing;
+    bool known = !count->missing && !event->was_missing && !event->stays_zero;
     row.runs = known;
     row.running = count->running;
     if (known)
         row.value = count->value > event->previous ? (double)(count->value - event->previous) : 0;
-    else
+    else if (!event->stays_zero)
         set_why(event, count->why);
     row.why = known ? NULL : event->why;
     event->was_missing = count->missing;
@@ -124,6 +124,8 @@ static int wait_for_totals(struct run *run, int *exit_status)
     if (tally_counting_read(run->counting, counts) < 0)
         return TALLY_ERROR;
     for (int i = 0; i < stat->count; i++) {
+        if (stat->events[i].stays_zero)
+            continue;
         if (counts[i].missing)
             set_why(&stat->events[i], counts[i].why);
         else

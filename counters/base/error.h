@@ -14,6 +14,7 @@ enum {
     TALLY_NOT_FOUND = -2,   /* the named thing does not exist */
     TALLY_NOT_ALLOWED = -3, /* the kernel refuses; the text says how to allow it */
     TALLY_DAMAGED = -4,     /* a recording's bytes are not what was written */
+    TALLY_STAYS_ZERO = -5,  /* the event opens, but this machine does not count it */
 };
 
 /* Sets the calling thread's text and returns TALLY_ERROR. */

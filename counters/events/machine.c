@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
+
+static const char devices[] = "/sys/bus/event_source/devices";
 
 static bool read_line(const char *path, char *line, size_t room)
 {
@@ -25,7 +28,7 @@ static bool read_line(const char *path, char *line, size_t room)
 bool tally_machine_has_pmu(void)
 {
     static const char *const prefixes[] = {"cpu", "armv", "apple", "riscv"};
-    DIR *folder = opendir("/sys/bus/event_source/devices");
+    DIR *folder = opendir(devices);
     bool found = false;
     if (!folder)
         return true;
@@ -34,6 +37,52 @@ bool tally_machine_has_pmu(void)
             found |= !strncmp(entry->d_name, prefixes[i], strlen(prefixes[i]));
     closedir(folder);
     return found;
+}
+
+static bool is_type_of(const char *pmu, uint32_t type)
+{
+    char path[320], line[32];
+    snprintf(path, sizeof(path), "%s/%s/type", devices, pmu);
+    return type == PERF_TYPE_RAW ||
+           (read_line(path, line, sizeof(line)) && strtoul(line, NULL, 10) == type);
+}
+
+/* The kernel shows those events of a PMU, by name, that the processor's PMCEID registers have. */
+static bool pmu_has(const char *pmu, uint64_t config)
+{
+    static const char assignment[] = "event=";
+    char path[640], line[64];
+    bool found = false;
+    snprintf(path, sizeof(path), "%s/%s/events", devices, pmu);
+    DIR *folder = opendir(path);
+    if (!folder)
+        return true;
+    for (struct dirent *entry = readdir(folder); entry && !found; entry = readdir(folder)) {
+        snprintf(path, sizeof(path), "%s/%s/events/%s", devices, pmu, entry->d_name);
+        found = entry->d_name[0] != '.' && read_line(path, line, sizeof(line)) &&
+                !strncmp(line, assignment, strlen(assignment)) &&
+                strtoull(line + strlen(assignment), NULL, 0) == config;
+    }
+    closedir(folder);
+    return found;
+}
+
+bool tally_machine_disowns(uint32_t type, uint64_t config)
+{
+    enum { LAST_COMMON_EVENT = 0x38 }; /* that the kernel has a name for since 4.17 */
+    bool asked = false, has = false;
+    DIR *folder = config <= LAST_COMMON_EVENT ? opendir(devices) : NULL;
+    if (!folder)
+        return false;
+    for (struct dirent *entry = readdir(folder); entry && !has; entry = readdir(folder)) {
+        if (strncmp(entry->d_name, "armv8", strlen("armv8")) != 0 ||
+            !is_type_of(entry->d_name, type))
+            continue;
+        asked = true;
+        has = pmu_has(entry->d_name, config);
+    }
+    closedir(folder);
+    return asked && !has;
 }
 
 #if defined(__x86_64__) || defined(__i386__)

@@ -6,9 +6,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Whether the kernel has registered a PMU of the processor; true where that cannot be seen. */
 bool tally_machine_has_pmu(void);
+
+/*
+ * Whether `config`, an event as an Arm processor's PMU numbers them, is one of those that the
+ * architecture names and this processor says it does not have. The kernel opens it all the same,
+ * and it stays 0. False on other processors.
+ */
+bool tally_machine_disowns(uint32_t type, uint64_t config);
 
 /* The hypervisor this machine runs under, as "KVM (Amazon EC2)"; NULL on bare metal. */
 const char *tally_machine_hypervisor(void);

@@ -149,7 +149,9 @@ int tally_perf_refused(const struct tally_event *event, int error)
 
 static int missing_preset(const struct tally_event *event)
 {
+    enum { STRICTEST_FOR_PAPI = 2 };
     char reason[256];
+    int level = 0;
     if (!tally_machine_has_pmu())
         return no_pmu(event);
     if (tally_papi_component() >= 0)
@@ -158,6 +160,13 @@ static int missing_preset(const struct tally_event *event)
                                 "shows what it has.",
                                 event->name);
     snprintf(reason, sizeof(reason), "%s", tally_error_text());
+    /* To PAPI this level is final, whoever asks. */
+    if (tally_machine_paranoid(&level) && level > STRICTEST_FOR_PAPI)
+        return tally_error_code(TALLY_NOT_ALLOWED,
+                                "\"%s\" may not be counted: PAPI does nothing while "
+                                "kernel.perf_event_paranoid is %d; \"sudo sysctl "
+                                "kernel.perf_event_paranoid=1\" allows it.",
+                                event->name, level);
     return tally_error_code(TALLY_NOT_FOUND, "\"%s\" is not known here: %s", event->name, reason);
 }
 
@@ -179,6 +188,11 @@ int tally_perf_check(const struct tally_event *event)
             return tally_error_code(TALLY_NOT_FOUND,
                                     "\"%s\" is an event of another processor (%s).", event->name,
                                     processor);
+        if (tally_machine_disowns(term->type, term->config))
+            return tally_error_code(TALLY_STAYS_ZERO,
+                                    "\"%s\" would stay 0: this machine's processor says that it "
+                                    "does not count it.",
+                                    event->name);
         if (is_switch(term) && term->exclude_kernel)
             return tally_error_code(TALLY_NOT_FOUND,
                                     "\"%s\" would stay 0, since switches happen in the kernel; ask "

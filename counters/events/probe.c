@@ -9,31 +9,64 @@
 #include <time.h>
 #include <unistd.h>
 
+static bool is_preset(const char *name, const char *const *presets)
+{
+    for (; *presets; presets++) {
+        size_t size = strlen(*presets);
+        if (!strncmp(name, *presets, size) && (name[size] == '\0' || name[size] == ':'))
+            return true;
+    }
+    return false;
+}
+
+static bool must_cache_event_move(uint64_t config)
+{
+    enum { LEVEL = 0xff, MISS = PERF_COUNT_HW_CACHE_RESULT_MISS << 16 };
+    uint64_t level = config & LEVEL;
+    bool misses = (config & ~(uint64_t)0xffff) == MISS;
+    bool reads = (config >> 8 & 0xff) == PERF_COUNT_HW_CACHE_OP_READ;
+    if (misses && !reads)
+        return false;
+    return level == PERF_COUNT_HW_CACHE_L1D || level == PERF_COUNT_HW_CACHE_BPU ||
+           (level == PERF_COUNT_HW_CACHE_DTLB && !misses);
+}
+
 /* Whether the exercise below must move what is counted. */
 static bool must_move(const struct tally_event *event)
 {
-    static const char *const presets[] = {
-        "PAPI_TOT_CYC", "PAPI_TOT_INS", "PAPI_REF_CYC", "PAPI_BR_INS", "PAPI_BR_CN", "PAPI_LD_INS",
-        "PAPI_SR_INS",  "PAPI_LST_INS", "PAPI_L1_DCA",  "PAPI_L1_DCR", "PAPI_L1_DCW"};
+    static const char *const presets[] = {"PAPI_TOT_CYC",
+                                          "PAPI_TOT_INS",
+                                          "PAPI_TOT_IIS",
+                                          "PAPI_REF_CYC",
+                                          "PAPI_BR_INS",
+                                          "PAPI_BR_CN",
+                                          "PAPI_BR_MSP",
+                                          "PAPI_LD_INS",
+                                          "PAPI_SR_INS",
+                                          "PAPI_LST_INS",
+                                          "PAPI_L1_DCA",
+                                          "PAPI_L1_DCR",
+                                          "PAPI_L1_DCW",
+                                          "PAPI_L1_DCM",
+                                          "PAPI_L1_TCM",
+                                          "PAPI_L2_DCA",
+                                          "PAPI_L2_DCR",
+                                          "PAPI_L2_TCA",
+                                          NULL};
+    static const char *const of_user_code[] = {"PAPI_FP_INS", "PAPI_FP_OPS", "PAPI_DP_OPS", NULL};
     const struct tally_term *term = &event->terms[0];
-    enum { ACCESS = PERF_COUNT_HW_CACHE_RESULT_ACCESS << 16, LEVEL = 0xff };
-    for (size_t i = 0; i < sizeof(presets) / sizeof(presets[0]); i++) {
-        size_t size = strlen(presets[i]);
-        if (!strncmp(event->name, presets[i], size) &&
-            (event->name[size] == '\0' || event->name[size] == ':'))
-            return true;
-    }
+    if (is_preset(event->name, presets) ||
+        (!term->exclude_user && is_preset(event->name, of_user_code)))
+        return true;
     if (term->type == PERF_TYPE_HARDWARE)
         return term->config == PERF_COUNT_HW_CPU_CYCLES ||
                term->config == PERF_COUNT_HW_INSTRUCTIONS ||
                term->config == PERF_COUNT_HW_BRANCH_INSTRUCTIONS ||
+               term->config == PERF_COUNT_HW_BRANCH_MISSES ||
                term->config == PERF_COUNT_HW_CACHE_REFERENCES ||
                term->config == PERF_COUNT_HW_REF_CPU_CYCLES;
     if (term->type == PERF_TYPE_HW_CACHE)
-        return (term->config & ~(uint64_t)0xffff) == ACCESS &&
-               ((term->config & LEVEL) == PERF_COUNT_HW_CACHE_L1D ||
-                (term->config & LEVEL) == PERF_COUNT_HW_CACHE_DTLB ||
-                (term->config & LEVEL) == PERF_COUNT_HW_CACHE_BPU);
+        return must_cache_event_move(term->config);
     if (term->type == PERF_TYPE_SOFTWARE)
         return term->config == PERF_COUNT_SW_TASK_CLOCK ||
                term->config == PERF_COUNT_SW_CPU_CLOCK ||
@@ -42,7 +75,8 @@ static bool must_move(const struct tally_event *event)
     return false;
 }
 
-/* Faults fresh pages in, misses caches and branches, leaves the processor once: a few ms. */
+/* Faults fresh pages in, misses caches and branches, computes a little, leaves the processor once:
+ * a few ms. */
 static void exercise(void)
 {
     enum { SIZE = 4 << 20, LINE = 64, ROUNDS = 2, BRANCHES = 100000 };
@@ -53,11 +87,13 @@ static void exercise(void)
         for (size_t i = 0; i < SIZE; i += LINE)
             ((volatile unsigned char *)memory)[i]++;
     volatile unsigned int odd = 0;
+    volatile double sum = 0;
     unsigned int random = 1;
     for (int i = 0; i < BRANCHES; i++) {
         random = random * 1664525u + 1013904223u;
         if (random >> 31)
             odd++;
+        sum = sum * 0.5 + 1.0;
     }
     nanosleep(&moment, NULL);
     if (memory != MAP_FAILED)
@@ -151,7 +187,7 @@ static enum tally_availability probe(struct tally_event *event, int *code, bool 
         return TALLY_AVAILABLE_YES;
     if (!must_move(event))
         return TALLY_AVAILABLE_UNPROVEN;
-    *code = tally_error_code(TALLY_NOT_FOUND,
+    *code = tally_error_code(TALLY_STAYS_ZERO,
                              "\"%s\" opens here but stays 0 while it must move: this machine does "
                              "not really count it.",
                              event->name);
