@@ -83,48 +83,97 @@ static void drop_event(struct tally_event_list *list, int index)
             (size_t)(list->count - index) * sizeof(list->events[0]));
 }
 
+static int use_asked_clock(struct record *record)
+{
+    if (!all_have_clock_form(&record->list))
+        return tally_error("source clock samples task-clock only, and reads page-faults:0 and "
+                           "context-switches:0 along.");
+    tally_run_note(&record->run, "samples come from CPU timers, as asked for: they interrupt "
+                                 "system calls, and no more come than the kernel has ticks.");
+    use_clock(record);
+    return 0;
+}
+
+static void note_event(struct record *record, const struct tally_event *event,
+                       const struct tally_probe *probe)
+{
+    if (probe->user_only)
+        tally_run_note(&record->run,
+                       "%s counts user code only; \"sudo sysctl kernel.perf_event_paranoid=1\" "
+                       "allows kernel code too.",
+                       event->name);
+    if (probe->is_lowered)
+        tally_run_note(&record->run, "%s", tally_precision_note(event));
+}
+
+/* All events have what the probes found; 1 when timers take the place of all of them. */
+static int judge_events(struct record *record, const struct tally_probe *probes)
+{
+    int asked = record->list.count;
+    for (int i = 0, probed = 0; probed < asked; i++, probed++) {
+        struct tally_event *event = &record->list.events[i];
+        const struct tally_probe *probe = &probes[probed];
+        bool refused = probe->availability == TALLY_AVAILABLE_NO;
+        if (refused)
+            tally_error_code(probe->code, "%s", probe->reason);
+        else if (probe->user_only && event->is_clock)
+            tally_error("the kernel allows counting user time only; \"sudo sysctl "
+                        "kernel.perf_event_paranoid=1\" allows more.");
+        if (((refused && probe->code == TALLY_NOT_ALLOWED) ||
+             (probe->user_only && event->is_clock)) &&
+            all_have_clock_form(&record->list)) {
+            int result = fall_back(record, TALLY_NOT_ALLOWED);
+            return result < 0 ? result : 1;
+        }
+        if (!refused) {
+            note_event(record, event, probe);
+            continue;
+        }
+        if (i == 0 || (record->events && probe->code != TALLY_STAYS_ZERO))
+            return TALLY_ERROR;
+        tally_run_note(&record->run, "%s is not counted: %s", event->name, probe->reason);
+        drop_event(&record->list, i--);
+    }
+    return 0;
+}
+
+static int check_fit(const struct record *record)
+{
+    const struct tally_event_list *list = &record->list;
+    int fit = tally_events_fit(list->events, list->count), wanted = 0, had = 0;
+    for (int i = 0; i < list->count; i++) {
+        bool counts = list->events[i].source == TALLY_SOURCE_HARDWARE;
+        wanted += counts;
+        had += counts && i < fit;
+    }
+    return fit == list->count
+               ? 0
+               : tally_error("%d events of the processor are asked for, and it can count only the "
+                             "first %d of them at once; record the rest in another run, or take "
+                             "all totals with \"tallystack stat --multiplex\".",
+                             wanted, had);
+}
+
 /* Makes sure by doing that each event can be had, or falls back, or fails. */
 int record_choose_events(struct record *record)
 {
+    struct tally_probe probes[TALLY_MAX_EVENTS];
     int result = record->events
                      ? tally_events_resolve(record->events, record->frequency, &record->list)
                      : choose_default(record);
     if (result < 0)
         return result;
-    if (!strcmp(record->source, "clock")) {
-        if (!all_have_clock_form(&record->list))
-            return tally_error("source clock samples task-clock only, and reads page-faults:0 and "
-                               "context-switches:0 along.");
-        tally_run_note(&record->run, "samples come from CPU timers, as asked for: they interrupt "
-                                     "system calls, and no more come than the kernel has ticks.");
-        use_clock(record);
-        return 0;
-    }
-    for (int i = 0; i < record->list.count; i++) {
-        struct tally_event *event = &record->list.events[i];
-        bool degraded = false;
-        int code = 0;
-        if (check_source(record, event) < 0 || check_period(event) < 0)
+    if (!strcmp(record->source, "clock"))
+        return use_asked_clock(record);
+    for (int i = 0; i < record->list.count; i++)
+        if (check_source(record, &record->list.events[i]) < 0 ||
+            check_period(&record->list.events[i]) < 0)
             return TALLY_ERROR;
-        if (tally_event_probe(event, &code, &degraded) == TALLY_AVAILABLE_NO) {
-            if (code == TALLY_NOT_ALLOWED && all_have_clock_form(&record->list))
-                return fall_back(record, code);
-            if (record->events || i == 0)
-                return TALLY_ERROR;
-            tally_run_note(&record->run, "%s is not counted: %s", event->name, tally_error_text());
-            drop_event(&record->list, i--);
-        } else if (degraded && event->is_clock && all_have_clock_form(&record->list)) {
-            tally_error("the kernel allows counting user time only; \"sudo sysctl "
-                        "kernel.perf_event_paranoid=1\" allows more.");
-            return fall_back(record, TALLY_NOT_ALLOWED);
-        } else if (degraded) {
-            tally_run_note(&record->run,
-                           "%s counts user code only; \"sudo sysctl kernel.perf_event_paranoid=1\" "
-                           "allows kernel code too.",
-                           event->name);
-        }
-    }
-    if (tally_sigtrap_probe() < 0)
-        return fall_back(record, TALLY_NOT_ALLOWED);
-    return 0;
+    tally_events_probe(record->list.events, record->list.count, probes);
+    result = judge_events(record, probes);
+    if (result != 0)
+        return result < 0 ? result : 0;
+    if (check_fit(record) < 0)
+        return TALLY_ERROR;
+    return tally_sigtrap_probe() < 0 ? fall_back(record, TALLY_NOT_ALLOWED) : 0;
 }

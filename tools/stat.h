@@ -20,6 +20,7 @@ struct stat_options {
     uint64_t interval_ms; /* 0: no series */
     const char *output;   /* NULL: stderr */
     const char *input;    /* a recording, instead of a program to run */
+    bool multiplex;       /* more events than counters take turns */
     bool csv;
 };
 
@@ -27,12 +28,12 @@ struct stat_options {
 struct stat_event {
     struct tally_event event;
     bool unproven;
-    bool stays_zero;   /* known before the run, with `why`: missing, whatever is read */
+    bool is_missing;   /* it is not even opened; `why` says it */
     uint64_t previous; /* at the last interval */
     bool was_missing;
     int runs;
     double mean, squares, running; /* squares: the sum of the squared distances from the mean */
-    char why[256];                 /* it is missing */
+    char why[1024];                /* it is missing */
 };
 
 enum { STAT_TIMES = 3 };

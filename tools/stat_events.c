@@ -25,82 +25,154 @@ static void tell_refusal(const char *consequence)
             command[0] ? "; \"" : "", command, command[0] ? "\" allows more" : "");
 }
 
-/* Decides where an event that was asked for is counted; there is no silent replacement. */
-static int place_asked(struct stat_event *chosen, bool *user_only, bool *clock_instead)
+/* What was found out about the events that are wanted, and what of it is to be told. */
+struct choice {
+    struct tally_event_list list;
+    struct tally_probe probes[TALLY_MAX_EVENTS];
+    bool user_only, clock_instead, refused;
+};
+
+static struct stat_event *add_event(struct stat *stat, const struct tally_event *event,
+                                    const struct tally_probe *probe)
 {
-    int code = 0;
-    bool degraded = false;
-    struct tally_event asked = chosen->event;
-    enum tally_availability availability = tally_event_probe(&chosen->event, &code, &degraded);
-    chosen->unproven = availability == TALLY_AVAILABLE_UNPROVEN;
-    if (asked.is_clock &&
-        (availability == TALLY_AVAILABLE_NO || degraded || tally_event_is_filtered_clock(&asked))) {
-        *clock_instead |= availability == TALLY_AVAILABLE_NO;
-        chosen->event = asked;
-        chosen->event.source = TALLY_SOURCE_CLOCK;
+    struct stat_event *added = &stat->events[stat->count++];
+    added->event = *event;
+    added->unproven = probe->availability == TALLY_AVAILABLE_UNPROVEN;
+    if (probe->is_lowered)
+        fprintf(stderr, "tallystack stat: %s\n", tally_precision_note(event));
+    return added;
+}
+
+/* As it was asked for, but from the process's own accounts. */
+static void add_clock(struct stat *stat, const struct tally_event *asked)
+{
+    const struct tally_probe fine = {.availability = TALLY_AVAILABLE_YES};
+    add_event(stat, asked, &fine)->event.source = TALLY_SOURCE_CLOCK;
+}
+
+/* Decides where an event that was asked for is counted; there is no silent replacement. */
+static int add_asked(struct stat *stat, struct choice *choice, const struct tally_event *asked,
+                     int i)
+{
+    const struct tally_probe *probe = &choice->probes[i];
+    bool refused = probe->availability == TALLY_AVAILABLE_NO;
+    if (asked->is_clock && (refused || probe->user_only || tally_event_is_filtered_clock(asked))) {
+        choice->clock_instead |= refused;
+        add_clock(stat, asked);
         return 0;
     }
-    *user_only |= degraded;
-    return availability == TALLY_AVAILABLE_NO ? code : 0;
+    if (refused && probe->code != TALLY_STAYS_ZERO)
+        return tally_error_code(probe->code, "%s", probe->reason);
+    struct stat_event *added = add_event(stat, &choice->list.events[i], probe);
+    added->is_missing = refused;
+    snprintf(added->why, sizeof(added->why), "%s", probe->reason);
+    choice->user_only |= probe->user_only;
+    return 0;
+}
+
+static bool has_any(const struct stat *stat)
+{
+    for (int i = 0; i < stat->count; i++)
+        if (!stat->events[i].is_missing)
+            return true;
+    return false;
+}
+
+/* Those that the processor counts, the rest without terms. */
+static int fitting(const struct stat *stat)
+{
+    struct tally_event events[TALLY_MAX_EVENTS];
+    for (int i = 0; i < stat->count; i++) {
+        events[i] = stat->events[i].event;
+        if (stat->events[i].is_missing)
+            events[i].term_count = 0;
+    }
+    return tally_events_fit(events, stat->count);
+}
+
+static int check_fit(const struct stat *stat)
+{
+    int fit = fitting(stat), wanted = 0, had = 0;
+    if (fit == stat->count)
+        return 0;
+    for (int i = 0; i < stat->count; i++) {
+        bool counts =
+            stat->events[i].event.source == TALLY_SOURCE_HARDWARE && !stat->events[i].is_missing;
+        wanted += counts;
+        had += counts && i < fit;
+    }
+    return tally_error("%d events of the processor are asked for, and it can count only the first "
+                       "%d of them at once; ask for fewer, or let them take turns with "
+                       "--multiplex.",
+                       wanted, had);
 }
 
 /* Events that open and stay 0 are missing rows, where others can be counted. */
 static int choose_asked(struct stat *stat)
 {
-    struct tally_event_list list;
-    bool user_only = false, clock_instead = false;
-    int counted = 0;
+    struct choice choice = {0};
+    struct tally_event_list asked;
     enum { FREQUENCY = 1000 };
-    if (tally_events_resolve(stat->options.events, FREQUENCY, &list) < 0)
+    if (tally_events_resolve(stat->options.events, FREQUENCY, &asked) < 0)
         return TALLY_ERROR;
-    for (int i = 0; i < list.count; i++) {
-        stat->events[i].event = list.events[i];
-        int code = place_asked(&stat->events[i], &user_only, &clock_instead);
-        if (code < 0 && code != TALLY_STAYS_ZERO)
-            return code;
-        counted += code == 0;
-        stat->events[i].stays_zero = code == TALLY_STAYS_ZERO;
-        if (code == TALLY_STAYS_ZERO)
-            snprintf(stat->events[i].why, sizeof(stat->events[i].why), "%s", tally_error_text());
-    }
-    if (counted == 0)
+    choice.list = asked;
+    tally_events_probe(choice.list.events, choice.list.count, choice.probes);
+    for (int i = 0; i < asked.count; i++)
+        if (add_asked(stat, &choice, &asked.events[i], i) < 0)
+            return TALLY_ERROR;
+    if (!has_any(stat))
+        return tally_error("%s", stat->events[0].why);
+    if (!stat->options.multiplex && check_fit(stat) < 0)
         return TALLY_ERROR;
-    stat->count = list.count;
-    if (clock_instead)
+    if (choice.clock_instead)
         tell_refusal("time comes from the process's own accounts");
-    if (user_only)
+    if (choice.user_only)
         tell_refusal("only user code is counted");
     return 0;
+}
+
+static void add_default(struct stat *stat, struct choice *choice, const struct tally_event *asked,
+                        int i)
+{
+    const struct tally_probe *probe = &choice->probes[i];
+    bool refused = probe->availability == TALLY_AVAILABLE_NO;
+    choice->refused |= probe->user_only || probe->code == TALLY_NOT_ALLOWED;
+    if (asked->source == TALLY_SOURCE_SOFTWARE && (refused || probe->user_only))
+        add_clock(stat, asked);
+    else if (!refused)
+        add_event(stat, &choice->list.events[i], probe);
+}
+
+/* Without -e nobody asked for more than there are counters. */
+static void drop_crowded(struct stat *stat)
+{
+    int fit = fitting(stat);
+    for (int i = fit; i < stat->count; i++)
+        fprintf(
+            stderr,
+            "tallystack stat: \"%s\" is not counted: the processor has no counter for it beside "
+            "the others.\n",
+            stat->events[i].event.name);
+    stat->count = fit;
 }
 
 /* What every machine can tell, and what the processor adds where it can be counted. */
 static void choose_default(struct stat *stat)
 {
-    static const char *const names[] = {
-        "task-clock",   "context-switches", "cpu-migrations", "page-faults",      "cycles",
-        "instructions", "branches",         "branch-misses",  "cache-references", "cache-misses"};
-    bool refused = false;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        struct tally_event_list list;
-        bool degraded = false;
-        int code = 0;
-        if (tally_events_resolve(names[i], 1, &list) < 0)
-            continue;
-        struct stat_event *chosen = &stat->events[stat->count];
-        chosen->event = list.events[0];
-        enum tally_availability availability = tally_event_probe(&chosen->event, &code, &degraded);
-        refused |= degraded || code == TALLY_NOT_ALLOWED;
-        chosen->unproven = availability == TALLY_AVAILABLE_UNPROVEN;
-        if (chosen->event.source == TALLY_SOURCE_HARDWARE && availability == TALLY_AVAILABLE_NO)
-            continue;
-        if (chosen->event.source == TALLY_SOURCE_SOFTWARE &&
-            (availability == TALLY_AVAILABLE_NO || degraded)) {
-            chosen->event = list.events[0];
-            chosen->event.source = TALLY_SOURCE_CLOCK;
-        }
-        stat->count++;
-    }
-    if (refused)
+    static const char names[] =
+        "task-clock,context-switches,cpu-migrations,page-faults,cycles,instructions,branches,"
+        "branch-misses,cache-references,cache-misses";
+    struct choice choice = {0};
+    struct tally_event_list asked;
+    if (tally_events_resolve(names, 1, &asked) < 0)
+        return;
+    choice.list = asked;
+    tally_events_probe(choice.list.events, choice.list.count, choice.probes);
+    for (int i = 0; i < asked.count; i++)
+        add_default(stat, &choice, &asked.events[i], i);
+    if (!stat->options.multiplex)
+        drop_crowded(stat);
+    if (choice.refused)
         tell_refusal("cpu-migrations and the processor's events are missing or count user code "
                      "only, and the rest comes from the process's own accounts");
 }

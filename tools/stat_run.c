@@ -18,6 +18,8 @@ struct run {
     struct stat *stat;
     struct tally_launch launch;
     struct tally_counting *counting;
+    int counted[TALLY_MAX_EVENTS]; /* which of stat's events, in the order of `counting` */
+    int counted_count;
     struct rusage usage;
     double begun, last; /* ns; the last interval's end */
 };
@@ -36,7 +38,8 @@ static double time_ns(struct timeval time)
 
 static void set_why(struct stat_event *event, const char *why)
 {
-    snprintf(event->why, sizeof(event->why), "%s", why ? why : "it could not be read");
+    if (why != event->why)
+        snprintf(event->why, sizeof(event->why), "%s", why ? why : "it could not be read");
 }
 
 static void add_value(struct stat_event *event, double value, double running)
@@ -52,12 +55,12 @@ static void add_value(struct stat_event *event, double value, double running)
 static struct stat_row interval_row(struct stat_event *event, const struct tally_count *count)
 {
     struct stat_row row = stat_row_of(event);
-    bool known = !count->missing && !event->was_missing && !event->stays_zero;
+    bool known = !count->missing && !event->was_missing;
     row.runs = known;
     row.running = count->running;
     if (known)
         row.value = count->value > event->previous ? (double)(count->value - event->previous) : 0;
-    else if (!event->stays_zero)
+    else
         set_why(event, count->why);
     row.why = known ? NULL : event->why;
     event->was_missing = count->missing;
@@ -65,12 +68,25 @@ static struct stat_row interval_row(struct stat_event *event, const struct tally
     return row;
 }
 
+/* One count per event of stat. */
+static int read_counts(struct run *run, struct tally_count *counts)
+{
+    struct tally_count own[TALLY_MAX_EVENTS] = {0};
+    if (tally_counting_read(run->counting, own) < 0)
+        return TALLY_ERROR;
+    for (int i = 0; i < run->stat->count; i++)
+        counts[i] = (struct tally_count){.missing = true, .why = run->stat->events[i].why};
+    for (int i = 0; i < run->counted_count; i++)
+        counts[run->counted[i]] = own[i];
+    return 0;
+}
+
 static int print_interval(struct run *run)
 {
     struct stat *stat = run->stat;
     struct tally_count counts[TALLY_MAX_EVENTS] = {0};
     struct stat_row rows[TALLY_MAX_EVENTS];
-    if (tally_counting_read(run->counting, counts) < 0)
+    if (read_counts(run, counts) < 0)
         return TALLY_ERROR;
     double now = now_ns();
     for (int i = 0; i < stat->count; i++)
@@ -121,11 +137,9 @@ static int wait_for_totals(struct run *run, int *exit_status)
     if (tally_launch_wait(&run->launch, true, exit_status, &run->usage) < 0)
         return TALLY_ERROR;
     double ended = now_ns();
-    if (tally_counting_read(run->counting, counts) < 0)
+    if (read_counts(run, counts) < 0)
         return TALLY_ERROR;
     for (int i = 0; i < stat->count; i++) {
-        if (stat->events[i].stays_zero)
-            continue;
         if (counts[i].missing)
             set_why(&stat->events[i], counts[i].why);
         else
@@ -140,9 +154,13 @@ static int wait_for_totals(struct run *run, int *exit_status)
 static int count_held(struct run *run)
 {
     struct tally_event events[TALLY_MAX_EVENTS];
-    for (int i = 0; i < run->stat->count; i++)
-        events[i] = run->stat->events[i].event;
-    return tally_counting_open(&run->counting, events, run->stat->count, run->launch.pid);
+    for (int i = 0; i < run->stat->count; i++) {
+        if (run->stat->events[i].is_missing)
+            continue;
+        events[run->counted_count] = run->stat->events[i].event;
+        run->counted[run->counted_count++] = i;
+    }
+    return tally_counting_open(&run->counting, events, run->counted_count, run->launch.pid);
 }
 
 int stat_run(struct stat *stat, char **command, int *exit_status)

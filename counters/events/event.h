@@ -75,15 +75,35 @@ enum tally_availability {
     TALLY_AVAILABLE_UNPROVEN, /* opens, and no probe is known for it */
 };
 
+/* What tally_events_probe() found of one event. */
+struct tally_probe {
+    enum tally_availability availability;
+    int code;          /* when NO: TALLY_NOT_FOUND, TALLY_NOT_ALLOWED, TALLY_STAYS_ZERO, ... */
+    char reason[1024]; /* when NO: a sentence that names the cause and what to do */
+    bool user_only;    /* the kernel refuses to count its own time: the event now leaves it out */
+    bool is_lowered;   /* the processor is less precise than was asked for: so is the event now */
+};
+
 /*
- * Finds availability by doing: opens the event on the calling thread, runs its probe, reads it.
- * When the answer is NO the sentence names the cause (no PMU and which hypervisor, permission and
- * the command that gives it, ...) and what to do, and `*code` is TALLY_NOT_FOUND or
- * TALLY_NOT_ALLOWED. When the kernel refuses kernel time only, the event's terms are changed to
- * exclude it, `*degraded` is set, and the answer is about the rest. `code` and `degraded` may be
- * NULL.
+ * Finds availability by doing: opens the events on the calling thread, runs once what must move
+ * them, reads them. `out` has room for one per event.
+ */
+void tally_events_probe(struct tally_event *events, int count, struct tally_probe *out);
+
+/*
+ * tally_events_probe() for one: when the answer is NO the sentence is the error text. `code` and
+ * `degraded` (user_only) may be NULL.
  */
 enum tally_availability tally_event_probe(struct tally_event *event, int *code, bool *degraded);
+
+/*
+ * How many of the events, from the first on, can be counted at the same time, by doing; `count`
+ * when there are counters for all. Events that the processor does not count need none.
+ */
+int tally_events_fit(const struct tally_event *events, int count);
+
+/* The sentence that an event is less precise than was asked for. Borrowed until the next call. */
+const char *tally_precision_note(const struct tally_event *event);
 
 /*
  * Whether the kernel may deliver samples of software events synchronously (perf_event_attr.sigtrap,

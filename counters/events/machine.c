@@ -85,6 +85,20 @@ bool tally_machine_disowns(uint32_t type, uint64_t config)
     return asked && !has;
 }
 
+/* Kernels of other processors than x86 take a wish for precision and do nothing about it. */
+int tally_machine_max_precise(void)
+{
+    char line[16];
+    if (read_line("/sys/bus/event_source/devices/cpu/caps/max_precise", line, sizeof(line)) ||
+        read_line("/sys/bus/event_source/devices/cpu_core/caps/max_precise", line, sizeof(line)))
+        return atoi(line);
+#if defined(__x86_64__) || defined(__i386__)
+    return -1;
+#else
+    return 0;
+#endif
+}
+
 #if defined(__x86_64__) || defined(__i386__)
 static const char *monitor(void)
 {

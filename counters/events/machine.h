@@ -18,6 +18,12 @@ bool tally_machine_has_pmu(void);
  */
 bool tally_machine_disowns(uint32_t type, uint64_t config);
 
+/*
+ * The most precise sampling (perf's precise_ip) that the processor has, 0 to 3; negative where only
+ * opening tells.
+ */
+int tally_machine_max_precise(void);
+
 /* The hypervisor this machine runs under, as "KVM (Amazon EC2)"; NULL on bare metal. */
 const char *tally_machine_hypervisor(void);
 

@@ -52,7 +52,7 @@ void tally_perf_enable(int fd)
 bool tally_perf_fit(const struct tally_term *const *terms, int count)
 {
     struct tally_perf_value value;
-    int fds[2 * TALLY_MAX_EVENTS], opened = 0;
+    int fds[2 * TALLY_MAX_EVENTS * TALLY_MAX_TERMS], opened = 0;
     bool fit = count <= (int)(sizeof(fds) / sizeof(fds[0]));
     for (; fit && opened < count; opened += fit) {
         /* A pinned group that does not fit reads as nothing. */

@@ -1,9 +1,11 @@
 /* Availability by doing. */
 #include "base/error.h"
+#include "events/machine.h"
 #include "events/perf.h"
 
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -100,21 +102,32 @@ static void exercise(void)
         munmap(memory, SIZE);
 }
 
-static void close_terms(const int *fds, int count)
+/* An event while it is probed. */
+struct trial {
+    struct tally_event *event;
+    struct tally_probe *probe;
+    int fds[TALLY_MAX_TERMS];
+    int open_count;
+    double sum;
+    bool has_run; /* all the time */
+};
+
+static void close_terms(struct trial *trial)
 {
-    for (int i = 0; i < count; i++)
-        close(fds[i]);
+    while (trial->open_count > 0)
+        close(trial->fds[--trial->open_count]);
 }
 
 /* 0, or -errno with nothing left open. */
-static int open_terms(const struct tally_event *event, int *fds)
+static int open_terms(struct trial *trial, const struct tally_event *event)
 {
     for (int i = 0; i < event->term_count; i++) {
-        fds[i] = tally_perf_open(&event->terms[i], TALLY_PERF_SELF, 0);
-        if (fds[i] < 0) {
-            close_terms(fds, i);
-            return fds[i];
+        int fd = tally_perf_open(&event->terms[i], TALLY_PERF_SELF, 0);
+        if (fd < 0) {
+            close_terms(trial);
+            return fd;
         }
+        trial->fds[trial->open_count++] = fd;
     }
     return 0;
 }
@@ -128,78 +141,157 @@ static void leave_kernel_out(struct tally_term *term)
     term->exclude_kernel = true;
 }
 
-static int open_permitted(struct tally_event *event, int *fds, bool *degraded)
+static int open_permitted(struct trial *trial)
 {
-    int error = open_terms(event, fds);
+    int error = open_terms(trial, trial->event);
     if (error != -EACCES && error != -EPERM)
         return error;
-    struct tally_event rest = *event;
+    struct tally_event rest = *trial->event;
     for (int i = 0; i < rest.term_count; i++) {
         if (rest.terms[i].exclude_user || rest.terms[i].exclude_kernel)
             return error;
         leave_kernel_out(&rest.terms[i]);
     }
-    if (tally_perf_check(&rest) < 0 || open_terms(&rest, fds) < 0)
+    if (tally_perf_check(&rest) < 0 || open_terms(trial, &rest) < 0)
         return error;
-    *event = rest;
-    *degraded = true;
+    *trial->event = rest;
+    trial->probe->user_only = true;
     return 0;
 }
 
-static int measure(const struct tally_event *event, const int *fds, double *sum)
+static void set_precision(struct tally_event *event, int precise)
 {
     for (int i = 0; i < event->term_count; i++)
-        tally_perf_enable(fds[i]);
-    exercise();
-    *sum = 0;
-    for (int i = 0; i < event->term_count; i++) {
-        struct tally_perf_value value;
-        int error = tally_perf_read(fds[i], &value);
-        if (error < 0)
-            return error;
-        *sum += event->terms[i].factor * (double)value.value;
-    }
-    return 0;
+        event->terms[i].precise = (uint8_t)precise;
 }
 
-static enum tally_availability probe(struct tally_event *event, int *code, bool *degraded)
+/* With the precision that was asked for, or else the most that the processor has. */
+static int open_precise(struct trial *trial)
 {
-    int fds[TALLY_MAX_TERMS] = {0};
-    double sum = 0;
-    *code = tally_perf_check(event);
-    if (*code < 0)
-        return TALLY_AVAILABLE_NO;
-    int error = open_permitted(event, fds, degraded);
-    if (error < 0) {
-        *code = tally_perf_refused(event, -error);
-        return TALLY_AVAILABLE_NO;
+    int asked = trial->event->terms[0].precise, most = tally_machine_max_precise();
+    int precise = trial->event->source != TALLY_SOURCE_HARDWARE ? 0
+                  : most >= 0 && most < asked                   ? most
+                                                                : asked;
+    int error = -EOPNOTSUPP;
+    for (; error < 0 && precise >= 0; precise--) {
+        set_precision(trial->event, precise);
+        error = open_permitted(trial);
+        if (error == -EACCES || error == -EPERM)
+            break;
     }
-    error = measure(event, fds, &sum);
-    close_terms(fds, event->term_count);
-    if (error < 0) {
-        *code = tally_error_code(TALLY_NOT_FOUND,
-                                 "\"%s\" opens here but cannot be read: the processor has no "
-                                 "counter free for it.",
-                                 event->name);
-        return TALLY_AVAILABLE_NO;
+    trial->probe->is_lowered = error == 0 && trial->event->terms[0].precise < asked;
+    if (error < 0)
+        set_precision(trial->event, asked);
+    return error;
+}
+
+static void refuse(struct trial *trial, int code)
+{
+    trial->probe->availability = TALLY_AVAILABLE_NO;
+    trial->probe->code = code;
+    snprintf(trial->probe->reason, sizeof(trial->probe->reason), "%s", tally_error_text());
+}
+
+static void start(struct trial *trial)
+{
+    int code = tally_perf_check(trial->event);
+    if (code == 0) {
+        int error = open_precise(trial);
+        code = error < 0 ? tally_perf_refused(trial->event, -error) : 0;
     }
-    if (sum > 0)
-        return TALLY_AVAILABLE_YES;
-    if (!must_move(event))
-        return TALLY_AVAILABLE_UNPROVEN;
-    *code = tally_error_code(TALLY_STAYS_ZERO,
-                             "\"%s\" opens here but stays 0 while it must move: this machine does "
-                             "not really count it.",
-                             event->name);
-    return TALLY_AVAILABLE_NO;
+    if (code < 0)
+        refuse(trial, code);
+}
+
+/* What all that are open counted during the exercise; they are closed. */
+static void measure(struct trial *trials, int count)
+{
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < trials[i].open_count; k++)
+            tally_perf_enable(trials[i].fds[k]);
+    exercise();
+    for (int i = 0; i < count; i++) {
+        struct trial *trial = &trials[i];
+        trial->sum = 0;
+        trial->has_run = true;
+        for (int k = 0; k < trial->open_count; k++) {
+            struct tally_perf_value value = {0};
+            if (tally_perf_read(trial->fds[k], &value) < 0 || value.running < value.enabled)
+                trial->has_run = false;
+            trial->sum += trial->event->terms[k].factor * (double)value.value;
+        }
+        close_terms(trial);
+    }
+}
+
+static void judge(struct trial *trial)
+{
+    const char *name = trial->event->name;
+    if (trial->sum > 0) {
+        trial->probe->availability = TALLY_AVAILABLE_YES;
+    } else if (!trial->has_run) {
+        refuse(trial, tally_error_code(TALLY_NOT_FOUND,
+                                       "\"%s\" opens here but cannot be read: the processor has no "
+                                       "counter free for it.",
+                                       name));
+    } else if (!must_move(trial->event)) {
+        trial->probe->availability = TALLY_AVAILABLE_UNPROVEN;
+    } else {
+        refuse(trial, tally_error_code(TALLY_STAYS_ZERO,
+                                       "\"%s\" opens here but stays 0 while it must move: this "
+                                       "machine does not really count it.",
+                                       name));
+    }
+}
+
+/* Of several at once one may have waited in vain for a counter: it gets its turn alone. */
+static void probe_alone(struct trial *trial)
+{
+    if (open_terms(trial, trial->event) == 0)
+        measure(trial, 1);
+}
+
+void tally_events_probe(struct tally_event *events, int count, struct tally_probe *out)
+{
+    struct trial trials[TALLY_MAX_EVENTS];
+    int opened = 0;
+    for (int i = 0; i < count; i++) {
+        out[i] = (struct tally_probe){.availability = TALLY_AVAILABLE_YES};
+        trials[i] = (struct trial){.event = &events[i], .probe = &out[i]};
+        start(&trials[i]);
+        opened += trials[i].open_count;
+    }
+    if (opened == 0)
+        return;
+    measure(trials, count);
+    for (int i = 0; i < count; i++) {
+        if (out[i].availability == TALLY_AVAILABLE_NO)
+            continue;
+        if (trials[i].sum <= 0 && !trials[i].has_run && count > 1)
+            probe_alone(&trials[i]);
+        judge(&trials[i]);
+    }
 }
 
 enum tally_availability tally_event_probe(struct tally_event *event, int *code, bool *degraded)
 {
-    int unused_code;
-    bool unused_degraded;
-    code = code ? code : &unused_code;
-    degraded = degraded ? degraded : &unused_degraded;
-    *degraded = false;
-    return probe(event, code, degraded);
+    struct tally_probe probe;
+    tally_events_probe(event, 1, &probe);
+    if (degraded)
+        *degraded = probe.user_only;
+    if (code)
+        *code = probe.code;
+    if (probe.availability == TALLY_AVAILABLE_NO)
+        tally_error_code(probe.code, "%s", probe.reason);
+    return probe.availability;
+}
+
+const char *tally_precision_note(const struct tally_event *event)
+{
+    static const char *const levels[] = {"without precision", "with precision :p only",
+                                         "with precision :pp only"};
+    static char text[160];
+    snprintf(text, sizeof(text), "\"%s\" is taken %s, the most that it has here.", event->name,
+             levels[event->terms[0].precise % 3]);
+    return text;
 }

@@ -246,6 +246,45 @@ def test_a_pmu_that_stays_0_is_not_available(tallystack, has_perf, fake_pmu):
     assert "instructions" not in table(run(tallystack, "stat", "--csv", "true", env=dead).stderr)
 
 
+def test_what_stays_0_beside_others_is_missing(tallystack, has_perf, fake_pmu):
+    dead = dict(fake_pmu, FAKE_PMU="dead")
+    for options in ([], ["-I", "1000"]):
+        done = run(tallystack, "stat", "--csv", *options, "-e", "branches,page-faults", "true",
+                   env=dead)
+        assert done.returncode == 0
+        found = {row["event"]: row for row in rows(done.stderr)}
+        assert found["branches"]["value"] == found["branches"]["running"] == ""
+        assert found["branches"]["runs"] == "0"
+        assert int(found["page-faults"]["value"]) > 0
+    on_screen = run(tallystack, "stat", "-e", "branches,page-faults", "true", env=dead).stderr
+    assert re.search(r" - +branches +hardware +.*stays 0 while it must move", on_screen)
+
+
+FIVE = "cycles,instructions,branches,cache-references,cache-misses"
+
+
+def test_more_events_than_counters(tallystack, has_perf, fake_pmu):
+    three = dict(fake_pmu, FAKE_COUNTERS="3")
+    done = run(tallystack, "stat", "-e", "page-faults," + FIVE, "true", env=three)
+    assert done.returncode == 125
+    assert "5 events" in done.stderr and "the first 3" in done.stderr
+    assert "--multiplex" in done.stderr
+    one_sentence(done.stderr)
+    assert run(tallystack, "stat", "-e", "cycles,instructions,branches", "true",
+               env=three).returncode == 0
+    done = run(tallystack, "stat", "--csv", "true", env=three)
+    assert done.returncode == 0 and "no counter for it" in done.stderr
+    assert "branches" in table(done.stderr) and "cache-misses" not in table(done.stderr)
+
+
+def test_precision_falls_aloud(tallystack, has_perf, fake_pmu):
+    one = dict(fake_pmu, FAKE_PRECISE="1")
+    done = run(tallystack, "stat", "--csv", "-e", "cycles:ppp", "true", env=one)
+    assert done.returncode == 0
+    assert '"cycles:ppp"' in done.stderr.splitlines()[0]
+    assert int(table(done.stderr)["cycles:ppp"]["value"]) > 0
+
+
 # where the kernel says no
 
 

@@ -44,8 +44,11 @@ static void touch_pages(int pages)
         memory[i] = 1;
 }
 
-static int be_the_workload(void)
+/* With "idle" as its word it touches nothing. */
+static int be_the_workload(const char *word)
 {
+    if (!strcmp(word, "idle"))
+        return EXIT_STATUS;
     touch_pages(PAGES / 4);
     pid_t child = fork();
     if (child == 0) {
@@ -84,10 +87,10 @@ static bool can_count(const struct tally_event_list *list, int moves)
     return true;
 }
 
-static void count_workload(const struct tally_source *source, const struct tally_event_list *list,
-                           struct tally_count *counts)
+static void count_program(const struct tally_source *source, const struct tally_event_list *list,
+                          char *word, struct tally_count *counts)
 {
-    static char self[] = "/proc/self/exe", word[] = "workload";
+    static char self[] = "/proc/self/exe";
     char *argv[] = {self, word, NULL};
     struct tally_launch launch;
     struct tally_source_context *context = NULL;
@@ -101,6 +104,13 @@ static void count_workload(const struct tally_source *source, const struct tally
     assert_int_equal(source->read(context, counts), 0);
     source->close(context);
     tally_launch_release(&launch);
+}
+
+static void count_workload(const struct tally_source *source, const struct tally_event_list *list,
+                           struct tally_count *counts)
+{
+    static char word[] = "workload";
+    count_program(source, list, word, counts);
 }
 
 static void test_contract(void **state)
@@ -134,19 +144,28 @@ static void test_contract(void **state)
     assert_true((double)counts[0].value >= contract->below);
 }
 
+/* What the pages add; the account has the way to the exec as well, which is long under TSan. */
+static long long faults_of_pages(enum tally_source_kind kind, const struct tally_event_list *list)
+{
+    static char idle[] = "idle";
+    struct tally_count with, without;
+    count_workload(tally_source_of(kind), list, &with);
+    count_program(tally_source_of(kind), list, idle, &without);
+    assert_false(with.missing || without.missing);
+    return (long long)with.value - (long long)without.value;
+}
+
 static void test_page_faults_agree(void **state)
 {
     struct tally_event_list list;
-    struct tally_count exact, account;
     (void)state;
     assert_int_equal(tally_events_resolve("page-faults", 1000, &list), 0);
     if (!can_count(&list, 1))
         skip();
-    count_workload(tally_source_of(TALLY_SOURCE_SOFTWARE), &list, &exact);
-    count_workload(tally_source_of(TALLY_SOURCE_CLOCK), &list, &account);
-    assert_false(exact.missing || account.missing);
-    /* The account has the faults of the way to the exec as well, and of copies by the kernel. */
-    assert_true(llabs((long long)exact.value - (long long)account.value) < PAGES / 20);
+    long long exact = faults_of_pages(TALLY_SOURCE_SOFTWARE, &list);
+    long long account = faults_of_pages(TALLY_SOURCE_CLOCK, &list);
+    assert_true(exact >= PAGES);
+    assert_true(llabs(exact - account) < PAGES / 20);
 }
 
 static void test_time_by_mode_is_never_the_whole(void **state)
@@ -193,9 +212,8 @@ static void test_simulated_is_refused(void **state)
 
 int main(int argc, char **argv)
 {
-    (void)argv;
     if (argc > 1)
-        return be_the_workload();
+        return be_the_workload(argv[1]);
     const struct CMUnitTest tests[] = {
         CONTRACT(test_contract, 0),
         CONTRACT(test_contract, 1),

@@ -1,0 +1,34 @@
+/* Whether the processor has counters for several events at once. */
+#include "events/event.h"
+#include "events/perf.h"
+
+#include <linux/perf_event.h>
+
+enum { CORE = PERF_TYPE_RAW }; /* what all encodings of the core's own PMU are called here */
+
+static uint32_t pmu_of(const struct tally_term *term)
+{
+    return term->type == PERF_TYPE_HARDWARE || term->type == PERF_TYPE_HW_CACHE ? CORE : term->type;
+}
+
+/* Of the first `count` events, those that this PMU counts. */
+static bool fit_on(uint32_t pmu, const struct tally_event *events, int count)
+{
+    const struct tally_term *terms[TALLY_MAX_EVENTS * TALLY_MAX_TERMS];
+    int used = 0;
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < events[i].term_count; k++)
+            if (events[i].source == TALLY_SOURCE_HARDWARE && pmu_of(&events[i].terms[k]) == pmu)
+                terms[used++] = &events[i].terms[k];
+    return used <= 1 || tally_perf_fit(terms, used);
+}
+
+int tally_events_fit(const struct tally_event *events, int count)
+{
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < events[i].term_count; k++)
+            if (events[i].source == TALLY_SOURCE_HARDWARE &&
+                !fit_on(pmu_of(&events[i].terms[k]), events, i + 1))
+                return i;
+    return count;
+}
