@@ -19,7 +19,8 @@ _tallystack_options() {
     annotate) echo --csv -i= --input= --sort= ;;
     export) echo -e= --format= -i= --input= -o= --output= ;;
     stat)
-        echo --csv -e= --event= -i= --input= -I= --interval-print= -o= --output= -r= --repeat=
+        echo --csv -e= --event= -i= --input= -I= --interval-print= --multiplex -o= \
+            --output= --per-thread -r= --repeat=
         ;;
     esac
     echo -h --help --usage --version

@@ -13,12 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CSV_OPTION = 0x100 };
+enum { CSV_OPTION = 0x100, THREAD_OPTION, MULTIPLEX_OPTION };
 
 static const struct argp_option options[] = {
     {"event", 'e', "EVENTS", 0, "Count these events, a list with commas", 0},
     {"repeat", 'r', "N", 0, "Run N times; print means and deviations", 0},
     {"interval-print", 'I', "MS", 0, "Print what was counted in every MS milliseconds", 0},
+    {"per-thread", THREAD_OPTION, NULL, 0, "Print what each thread of the program counted", 0},
+    {"multiplex", MULTIPLEX_OPTION, NULL, 0,
+     "Let more events than the processor has counters take turns", 0},
     {"csv", CSV_OPTION, NULL, 0, "Print CSV", 0},
     {"output", 'o', "FILE", 0, "Write the table to FILE instead of stderr", 0},
     {"input", 'i', "REC", 0, "Print the totals of a recording, to stdout, and run nothing", 0},
@@ -47,6 +50,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case 'I':
         chosen->interval_ms = number(state, arg, "the interval in milliseconds");
+        return 0;
+    case THREAD_OPTION:
+        chosen->by_thread = true;
+        return 0;
+    case MULTIPLEX_OPTION:
+        chosen->multiplex = true;
         return 0;
     case CSV_OPTION:
         chosen->csv = true;
@@ -85,28 +94,36 @@ struct stat_row stat_row_of(const struct stat_event *event)
     };
 }
 
+void stat_print_heading(const struct stat *stat, char **command, const char *how)
+{
+    FILE *out = stat->table.out;
+    if (!stat->options.csv) {
+        fputs("\nCounted for", out);
+        for (; *command; command++)
+            fprintf(out, " %s", *command);
+        fprintf(out, "%s:\n\n", how);
+    }
+    stat_table_header(&stat->table);
+}
+
 static void print_totals(struct stat *stat, char **command)
 {
     struct stat_row rows[TALLY_MAX_EVENTS + STAT_TIMES];
-    FILE *out = stat->table.out;
+    char how[64] = "";
     int runs = stat->times[0].runs;
+    int first = stat->options.by_thread ? stat->count : 0; /* the threads are printed already */
     for (int i = 0; i < stat->count; i++)
         rows[i] = stat_row_of(&stat->events[i]);
     for (int i = 0; i < STAT_TIMES; i++)
         rows[stat->count + i] = stat_row_of(&stat->times[i]);
     stat_table_metrics(rows, stat->count, stat->times[0].mean);
-    if (!stat->options.csv) {
-        fputs("\nCounted for", out);
-        for (; *command; command++)
-            fprintf(out, " %s", *command);
-        if (runs > 1)
-            fprintf(out, ", mean of %d runs (± standard deviation)", runs);
-        fputs(":\n\n", out);
-    }
-    stat_table_header(&stat->table);
-    stat_table_rows(&stat->table, rows, stat->count + STAT_TIMES);
+    if (runs > 1)
+        snprintf(how, sizeof(how), ", mean of %d runs (± standard deviation)", runs);
+    if (!first)
+        stat_print_heading(stat, command, how);
+    stat_table_rows(&stat->table, rows + first, stat->count - first + STAT_TIMES);
     if (!stat->options.csv)
-        putc('\n', out);
+        putc('\n', stat->table.out);
 }
 
 static void name_times(struct stat *stat)
@@ -125,7 +142,8 @@ static int run_all(struct stat *stat, char **command)
     int status = 0, result = 0;
     for (uint64_t run = 0; run < stat->options.repeats && result == 0 && status != INTERRUPTED;
          run++)
-        result = stat_run(stat, command, &status);
+        result = stat->options.by_thread ? stat_run_by_thread(stat, command, &status)
+                                         : stat_run(stat, command, &status);
     if (!stat->options.interval_ms && stat->times[0].runs > 0)
         print_totals(stat, command);
     if (result < 0)
@@ -151,7 +169,11 @@ static int stat_workload(struct stat *stat, char **command)
     if (stat_choose_events(stat) < 0)
         return command_failed("stat");
     stat->table = (struct stat_table){
-        .out = stderr, .csv = stat->options.csv, .timed = stat->options.interval_ms > 0};
+        .out = stderr,
+        .csv = stat->options.csv,
+        .timed = stat->options.interval_ms > 0,
+        .by_thread = stat->options.by_thread,
+    };
     if (stat->options.output)
         stat->table.out = fopen(stat->options.output, "we");
     if (!stat->table.out) {
@@ -181,6 +203,11 @@ int cmd_stat(int argc, char **argv)
         status = command_failed("stat");
     } else if (stat->options.interval_ms && stat->options.repeats > 1) {
         tally_error("-I and -r cannot be combined.");
+        status = command_failed("stat");
+    } else if (stat->options.by_thread &&
+               (stat->options.interval_ms || stat->options.repeats > 1)) {
+        tally_error("--per-thread goes with neither -I nor -r: each run has threads of its own, "
+                    "and they are known when they end.");
         status = command_failed("stat");
     } else {
         status = stat_workload(stat, argv + first);

@@ -2,8 +2,8 @@
  * What the files of stat share: its options, and the events of a run with what was counted.
  *
  * stat.c parses the options and goes through the steps; stat_events.c finds where each event is
- * counted; stat_run.c runs the program and counts; stat_table.c prints; stat_recording.c does all
- * of it for a recording.
+ * counted; stat_run.c runs the program and counts; stat_threads.c does so for each thread;
+ * stat_table.c prints; stat_recording.c does all of it for a recording.
  */
 #ifndef TALLY_TOOLS_STAT_H
 #define TALLY_TOOLS_STAT_H
@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 struct stat_options {
     const char *events; /* NULL: what this machine can count */
@@ -20,7 +21,8 @@ struct stat_options {
     uint64_t interval_ms; /* 0: no series */
     const char *output;   /* NULL: stderr */
     const char *input;    /* a recording, instead of a program to run */
-    bool multiplex;       /* more events than counters take turns */
+    bool by_thread;
+    bool multiplex; /* more events than counters take turns */
     bool csv;
 };
 
@@ -58,6 +60,18 @@ int stat_choose_events(struct stat *stat);
  * `*exit_status` is the program's, or 125 to 127.
  */
 int stat_run(struct stat *stat, char **command, int *exit_status);
+
+/*
+ * As stat_run(), and prints the counts of each thread when the program has ended. What was counted
+ * is not added to the events, only to the times.
+ */
+int stat_run_by_thread(struct stat *stat, char **command, int *exit_status);
+
+/* Adds one run's times, in ns, to stat.times. */
+void stat_add_times(struct stat *stat, double elapsed_ns, const struct rusage *usage);
+
+/* The header of the table, on a screen with a line above that says what it is of. */
+void stat_print_heading(const struct stat *stat, char **command, const char *how);
 
 struct stat_row stat_row_of(const struct stat_event *event);
 

@@ -51,6 +51,13 @@ static void add_value(struct stat_event *event, double value, double running)
     event->running += (running - event->running) / event->runs;
 }
 
+void stat_add_times(struct stat *stat, double elapsed_ns, const struct rusage *usage)
+{
+    add_value(&stat->times[0], elapsed_ns, 1);
+    add_value(&stat->times[1], time_ns(usage->ru_utime), 1);
+    add_value(&stat->times[2], time_ns(usage->ru_stime), 1);
+}
+
 /* What was counted since the last interval; unknown after an interval without a value. */
 static struct stat_row interval_row(struct stat_event *event, const struct tally_count *count)
 {
@@ -145,9 +152,7 @@ static int wait_for_totals(struct run *run, int *exit_status)
         else
             add_value(&stat->events[i], (double)counts[i].value, counts[i].running);
     }
-    add_value(&stat->times[0], ended - run->begun, 1);
-    add_value(&stat->times[1], time_ns(run->usage.ru_utime), 1);
-    add_value(&stat->times[2], time_ns(run->usage.ru_stime), 1);
+    stat_add_times(stat, ended - run->begun, &run->usage);
     return 0;
 }
 

@@ -75,18 +75,24 @@ void stat_table_metrics(struct stat_row *rows, int count, double elapsed_ns)
 void stat_table_header(const struct stat_table *table)
 {
     if (table->csv)
-        fprintf(table->out, "%sevent,unit,source,value,deviation,runs,running,metric\n",
-                table->timed ? "time_s," : "");
-    else if (table->timed)
-        fprintf(table->out, "%10s %18s  %-26s %-9s\n", "time", "value", "event", "source");
+        fprintf(table->out, "%s%sevent,unit,source,value,deviation,runs,running,metric\n",
+                table->timed ? "time_s," : "", table->by_thread ? "process,thread," : "");
     else
-        fprintf(table->out, "%18s  %-26s %-9s\n", "value", "event", "source");
+        fprintf(table->out, "%s%s%18s  %-26s %-9s\n", table->timed ? "      time " : "",
+                table->by_thread ? "process                 thread                  " : "", "value",
+                "event", "source");
 }
 
 static void csv_row(const struct stat_table *table, const struct stat_row *row)
 {
     if (table->timed)
         fprintf(table->out, "%.6f,", table->time_s);
+    if (table->by_thread) {
+        table_csv_field(table->out, row->process ? row->process : "");
+        putc(',', table->out);
+        table_csv_field(table->out, row->thread ? row->thread : "");
+        putc(',', table->out);
+    }
     table_csv_field(table->out, row->event);
     fprintf(table->out, ",%s,%s,", row->unit, row->source);
     if (row->runs > 0)
@@ -134,6 +140,9 @@ static void screen_row(const struct stat_table *table, const struct stat_row *ro
     screen_value(row, value, sizeof(value));
     if (table->timed)
         fprintf(table->out, "%10.3f ", table->time_s);
+    if (table->by_thread)
+        fprintf(table->out, "%-23s %-23s ", row->process ? row->process : "",
+                row->thread ? row->thread : "");
     fprintf(table->out, "%18s  %-26s %-9s", value, row->event, row->source);
     if (row->runs == 0)
         fprintf(table->out, " %s", row->why ? row->why : "missing");

@@ -13,20 +13,23 @@ struct stat_row {
     const char *event; /* borrowed, as are unit, source and why */
     const char *unit;  /* "count", "ns", "J" */
     const char *source;
-    const char *why;  /* why it is missing; NULL when not */
-    double value;     /* the mean over the runs */
-    double deviation; /* their standard deviation; printed from two runs on */
-    double running;   /* 0..1 */
-    int runs;         /* how many there were; 0 when it is missing */
-    bool unproven;    /* its 0 may mean that nothing was counted */
-    char metric[64];  /* set by stat_table_metrics() */
+    const char *process; /* with by_thread: "PID NAME"; NULL: the whole run */
+    const char *thread;  /* with by_thread: "TID NAME" */
+    const char *why;     /* why it is missing; NULL when not */
+    double value;        /* the mean over the runs */
+    double deviation;    /* their standard deviation; printed from two runs on */
+    double running;      /* 0..1 */
+    int runs;            /* how many there were; 0 when it is missing */
+    bool unproven;       /* its 0 may mean that nothing was counted */
+    char metric[64];     /* set by stat_table_metrics() */
 };
 
 struct stat_table {
     FILE *out;
     bool csv;
-    bool timed;    /* a first column time_s */
-    double time_s; /* of the rows that are printed next */
+    bool timed;     /* a first column time_s */
+    bool by_thread; /* first columns process and thread */
+    double time_s;  /* of the rows that are printed next */
 };
 
 /* `elapsed_ns` is the wall time in which the values were counted. */

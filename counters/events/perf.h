@@ -11,7 +11,8 @@
 enum tally_perf_mode {
     TALLY_PERF_SELF,     /* the calling thread, from tally_perf_enable() on */
     TALLY_PERF_WORKLOAD, /* process `pid` and all its descendants, from its exec on */
-    TALLY_PERF_LAUNCH,   /* process `pid` alone, up to its exec; needs Linux 5.13 */
+    TALLY_PERF_THREADS, /* what the calling thread forks, from its exec on; see sources/threads.h */
+    TALLY_PERF_LAUNCH,  /* process `pid` alone, up to its exec; needs Linux 5.13 */
 };
 
 /* Returns a descriptor, closed on exec and owned by the caller, or -errno. */

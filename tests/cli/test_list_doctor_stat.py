@@ -105,6 +105,8 @@ def test_program_that_is_not_executable(tallystack, tmp_path):
     (["-r", "0", "true"], "between 1 and"),
     (["-I", "x", "true"], "whole number"),
     (["-I", "10", "-r", "2", "true"], "cannot be combined"),
+    (["-I", "10", "--per-thread", "true"], "neither -I nor -r"),
+    (["-r", "2", "--per-thread", "true"], "neither -I nor -r"),
     (["-o", "/nonexistent/file", "true"], 'cannot write "/nonexistent/file"'),
     ([], "no program"),
     (["--"], "no program"),
@@ -168,6 +170,81 @@ def test_intervals_add_up(tallystack, has_perf, tmp_path):
     assert len(series) >= 5
     assert times == sorted(times)
     assert 4000 < sum(int(row["value"]) for row in series) < 8000
+
+
+# Three threads touch 1000, 2000 and 3000 fresh pages, a child 5000 and its thread 4000.
+THREADS = """
+import mmap, os, threading
+def touch(pages):
+    memory = mmap.mmap(-1, pages * 4096)
+    for i in range(pages): memory[i * 4096] = 1
+def run(*pages):
+    threads = [threading.Thread(target=touch, args=(count,)) for count in pages]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+run(1000, 2000, 3000)
+if os.fork() == 0:
+    touch(5000)
+    run(4000)
+    os._exit(0)
+os.wait()
+"""
+
+
+def by_thread(tallystack, *command, events="page-faults", **options):
+    done = run(tallystack, "stat", "--per-thread", "--csv", "-e", events, *command, **options)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0].split(",") == ["process", "thread"] + STAT_COLUMNS
+    return rows(done.stderr)
+
+
+def test_each_thread_has_its_own_counts(tallystack, has_perf):
+    found = by_thread(tallystack, PYTHON, "-c", THREADS)
+    faults = [row for row in found if row["event"] == "page-faults"]
+    processes = {row["process"] for row in faults}
+    assert len(faults) == 6 and len(processes) == 2
+    for row in faults:
+        pid, name = row["process"].split(" ", 1)
+        tid, own_name = row["thread"].split(" ", 1)
+        assert name.startswith("python") and own_name
+        assert (row["source"], row["running"]) == ("software", "1")
+    counts = sorted(int(row["value"]) for row in faults if row["process"] != row["thread"])
+    assert counts == [pytest.approx(pages, abs=50) for pages in (1000, 2000, 3000, 4000)]
+    child = max((row for row in faults if row["process"] == row["thread"]),
+                key=lambda row: int(row["process"].split()[0]))
+    assert int(child["value"]) == pytest.approx(5000, abs=600)
+    elapsed = next(row for row in found if row["event"] == "elapsed")
+    assert elapsed["process"] == elapsed["thread"] == ""
+
+
+def test_threads_sum_to_the_total(tallystack, has_perf, workloads):
+    """Of many short threads none is missed: they touch their pages each."""
+    command = (PYTHON, "-B", str(workloads / "many_threads.py"), "300", "60")
+    sums = [sum(int(row["value"]) for row in by_thread(tallystack, *command)
+                if row["event"] == "page-faults") for _ in range(3)]
+    totals = [int(table(run(tallystack, "stat", "--csv", "-e", "page-faults", *command).stderr)
+                  ["page-faults"]["value"]) for _ in range(3)]
+    spread = max(totals + sums) - min(totals + sums)
+    assert min(sums) > 300 and spread < 300, (sums, totals)
+
+
+def test_what_outlives_the_program_has_a_row(tallystack, has_perf):
+    found = by_thread(tallystack, "sh", "-c", 'sh -c "sleep 3; true" >/dev/null 2>&1 & true')
+    rest = [row for row in found if row["thread"] == "[still running]"]
+    assert len(rest) == 1 and int(rest[0]["value"]) > 0 and rest[0]["process"] == ""
+
+
+def test_threads_of_hardware_events(tallystack, has_perf, fake_pmu):
+    found = by_thread(tallystack, PYTHON, "-c", THREADS, events="cycles,instructions", env=fake_pmu)
+    counts = sorted(int(row["value"]) for row in found if row["event"] == "instructions" and
+                    row["process"] != row["thread"])
+    assert counts == [pytest.approx(pages, abs=50) for pages in (1000, 2000, 3000, 4000)]
+
+
+def test_threads_need_the_kernel(tallystack, deny_perf):
+    done = run(deny_perf, "EACCES", tallystack, "stat", "--per-thread", "-e", "task-clock", "true")
+    assert done.returncode == 125
+    assert done.stderr.splitlines()[-1].endswith(".")
 
 
 def test_output_goes_to_a_file(tallystack, tmp_path):

@@ -203,7 +203,8 @@ def header_of(text):
     ("report", [f"--by {view}" for view in
                 ("function", "line", "module", "thread", "process", "native")]),
     ("annotate", [""]),
-    ("stat", ["-o /dev/stdout true", "-I 1000 -o /dev/stdout true", "-i tallystack.rec"]),
+    ("stat", ["-o /dev/stdout true", "-I 1000 -o /dev/stdout true", "-i tallystack.rec",
+              "--per-thread -e page-faults -o /dev/stdout true"]),
 ])
 def test_csv_columns(environment, recorded, name, calls):
     headers = [header_of(run(["tallystack", name, "--csv", *call.split()], cwd=recorded,
