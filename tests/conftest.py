@@ -2,7 +2,8 @@
 
 TALLYSTACK              the command, build/release/bin/tallystack where it is not set
 TALLYSTACK_TEST_REQUIRE names, with commas between, of what a test may not be skipped for lack of,
-                        such as python3.14
+                        such as python3.14, or pmu for the processor's counters
+TALLYSTACK_TEST_BUILT   a folder with the tests' C programs, where there is no compiler
 """
 
 import csv
@@ -142,6 +143,16 @@ def kernel_events(tallystack):
         lack("perf_event_open", found["page-faults"]["reason"])
 
 
+@pytest.fixture(scope="session")
+def pmu(tallystack):
+    """For what needs the processor's own counters: skips where there are none."""
+    done = subprocess.run([tallystack, "list", "--csv", "cycles"], check=True, text=True,
+                          stdout=subprocess.PIPE)
+    found = {row["name"]: row for row in csv.DictReader(io.StringIO(done.stdout))}
+    if found["cycles"]["available"] != "yes":
+        lack("pmu", found["cycles"]["reason"])
+
+
 class Recording:
     """What `tallystack record` left, and how it ended."""
 
@@ -220,8 +231,11 @@ def record(tallystack, tmp_path):
 def build_c(tmp_path_factory):
     """build_c(source, *flags): compiles a C file into a program or library; returns its path."""
     built = {}
+    there = os.environ.get("TALLYSTACK_TEST_BUILT")
 
     def build(source, *flags):
+        if there:
+            return str(pathlib.Path(there, pathlib.Path(source).stem))
         key = (str(source), *flags)
         if key not in built:
             folder = tmp_path_factory.mktemp("c")

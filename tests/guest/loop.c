@@ -20,6 +20,7 @@ static unsigned long iterations;
 static void *loop(void *unused)
 {
     unsigned long left = iterations;
+#if defined(__aarch64__)
     __asm__ volatile("1: subs %0, %0, #1\n"
                      "   nop\n"
                      "   nop\n"
@@ -27,6 +28,17 @@ static void *loop(void *unused)
                      : "+r"(left)
                      :
                      : "cc");
+#elif defined(__x86_64__)
+    __asm__ volatile("1: dec %0\n"
+                     "   nop\n"
+                     "   nop\n"
+                     "   jnz 1b\n"
+                     : "+r"(left)
+                     :
+                     : "cc");
+#else
+#error "write the loop of 4 instructions for this processor"
+#endif
     return unused;
 }
 
