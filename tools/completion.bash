@@ -12,7 +12,7 @@ _tallystack_options() {
     doctor | list) echo --csv ;;
     record)
         echo -e= --event= -F= --frequency= -I= --interval= --max-size= --native -o= --output= \
-            -q --quiet --simulate= --source=
+            -q --quiet --simulate= --source= --within=
         ;;
     plot) echo -e= --event= -i= --input= --keep --limit= -o= --output= --size= ;;
     report) echo --by= --csv -i= --input= --limit= --sort= --tree ;;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { DEFAULT_FREQUENCY = 1000 };
-enum { OPTION_SOURCE = 256, OPTION_MAX_SIZE, OPTION_NATIVE, OPTION_SIMULATE };
+enum { OPTION_SOURCE = 256, OPTION_MAX_SIZE, OPTION_NATIVE, OPTION_SIMULATE, OPTION_WITHIN };
 
 static const struct argp_option options[] = {
     {"event", 'e', "EVENT[:PERIOD],...", 0,
@@ -19,6 +19,8 @@ static const struct argp_option options[] = {
     {"simulate", OPTION_SIMULATE, "MODEL", OPTION_ARG_OPTIONAL,
      "Count on a model machine (generic) instead, exactly and repeatably; about 50 times slower",
      0},
+    {"within", OPTION_WITHIN, "FUNCTION", 0,
+     "Simulate only while FUNCTION (module.Class.method, or FILE:LINE) is on the stack", 0},
     {"native", OPTION_NATIVE, NULL, 0, "Do not look for Python: count native code only", 0},
     {"interval", 'I', "MS", 0, "Keep the totals every MS milliseconds for plot timeline", 0},
     {"output", 'o', "REC", 0, "Name of the recording (tallystack.rec)", 0},
@@ -66,6 +68,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPTION_SIMULATE:
         record->simulate = arg ? arg : "generic";
         break;
+    case OPTION_WITHIN:
+        record->within = arg;
+        break;
     case OPTION_NATIVE:
         record->is_native = true;
         break;
@@ -75,6 +80,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case ARGP_KEY_NO_ARGS:
         failed = tally_error("name the program to run, as in: tallystack record -- python3 x.py");
+        break;
+    case ARGP_KEY_END:
+        if (record->within && !record->simulate)
+            failed = tally_error("--within goes with --simulate only.");
         break;
     default:
         return ARGP_ERR_UNKNOWN;

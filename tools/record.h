@@ -28,7 +28,7 @@
 enum { HIGHEST_FREQUENCY = 50000 }; /* samples per second */
 
 struct record {
-    const char *events, *source, *output, *simulate;
+    const char *events, *source, *output, *simulate, *within;
     uint64_t frequency, interval_ms, max_size;
     bool is_native, is_quiet;
     char **argv;

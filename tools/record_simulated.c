@@ -10,6 +10,8 @@
 
 int record_choose_simulated(struct record *record)
 {
+    if (record->within && !*record->within)
+        return tally_error("name the function after --within, as in --within=Class.method.");
     if (strcmp(record->source, "auto") != 0 || record->interval_ms || record->is_native)
         return tally_error("--simulate goes with neither --source, --native nor -I.");
     if (tally_model_load(&record->model, record->simulate) < 0)
@@ -23,7 +25,7 @@ static int launch_simulated(struct record *record, struct tally_session *session
     struct tally_simulated_command command;
     char *folder = realpath(record->output, NULL);
     int result = tally_simulated_command(&command, record->argv, &record->model, &record->list,
-                                         folder ? folder : record->output, status);
+                                         record->within, folder ? folder : record->output, status);
     int before = personality(0xffffffff);
     if (before >= 0)
         personality((unsigned long)before | ADDR_NO_RANDOMIZE);
@@ -46,8 +48,8 @@ static int finish_simulated(struct record *record, struct tally_session *session
 {
     uint32_t images;
     char refusal[128];
-    if (tally_simulated_totals(tally_session_directory(session), &record->run, &images, refusal) <
-        0)
+    if (tally_simulated_totals(tally_session_directory(session), &record->run, &images,
+                               record->within, refusal) < 0)
         return TALLY_ERROR;
     if (refusal[0]) {
         tally_session_discard(session);

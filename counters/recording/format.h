@@ -47,6 +47,12 @@ enum tally_image_state {
     TALLY_IMAGE_UNSUPPORTED = 3, /* an interpreter that is not supported: not sampled */
 };
 
+/* Of simulated images. */
+enum tally_image_flag {
+    TALLY_IMAGE_WITHIN = 1, /* the function of --within ran */
+    TALLY_IMAGE_FOLDED = 2, /* there were too many call paths: some are not told apart */
+};
+
 /* At offset 0 of an image file. Counts are per counter: see session.json for what each one is. */
 struct tally_image_header {
     char magic[8];
@@ -55,9 +61,9 @@ struct tally_image_header {
     uint32_t parent; /* PID of the parent process */
     uint32_t python; /* PY_VERSION_HEX; 0: no interpreter in this image */
     uint32_t counter_count;
-    uint32_t is_clock; /* 1: sampled by CPU timers since the kernel refused its events */
-    uint32_t is_root;  /* 1: the program that was asked to be run, or an exec of it */
-    uint32_t reserved;
+    uint32_t is_clock;    /* 1: sampled by CPU timers since the kernel refused its events */
+    uint32_t is_root;     /* 1: the program that was asked to be run, or an exec of it */
+    uint32_t flags;       /* of enum tally_image_flag */
     uint64_t start_ns;    /* CLOCK_MONOTONIC */
     uint64_t end_ns;      /* 0: not known */
     uint64_t chunk_count; /* chunks claimed so far; the last ones may not be written */

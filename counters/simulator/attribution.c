@@ -2,6 +2,8 @@
 #include "simulator/attribution.h"
 
 #include "simulator/core.h"
+#include "simulator/versions.h"
+#include "simulator/within.h"
 
 struct attribution attribution;
 uint8_t attribution_watched[WATCH_SIZE];
@@ -63,8 +65,10 @@ static struct context *context_of(struct cell *caller, struct code *code)
         return context;
     }
     struct context *folded = context_count >= CONTEXT_MOST ? fold(caller, code) : NULL;
-    if (folded)
+    if (folded) {
+        attribution.has_folded = true;
         return folded;
+    }
     context_count++;
     struct context *context =
         VG_(calloc)("tallystack.context", 1,
@@ -129,6 +133,27 @@ static struct cell *top_cell(struct thread *thread)
     return cell_of(top->context, top->line);
 }
 
+/* What runs outside the function of --within is not the top's. */
+static struct cell *counted_cell(struct thread *thread)
+{
+    return within.name && !thread->within ? &within.outside : top_cell(thread);
+}
+
+/* Which version of the code is to run; searching for a thread state needs the one that counts. */
+static void choose_version(const struct thread *thread)
+{
+    bool is_counted = thread->within || thread->is_pending || thread->looks_left;
+    if (versions_on)
+        versions_running = is_counted ? VERSION_COUNTED : 0;
+}
+
+static void set_depth(struct thread *thread, uint32_t depth)
+{
+    thread->depth = depth;
+    if (thread->within > depth)
+        thread->within = 0;
+}
+
 /* Watched slots */
 
 static void mark(uint64_t address, uint8_t value)
@@ -189,6 +214,10 @@ static bool push(struct thread *thread, uint64_t frame)
     struct context *context = context_of(top_cell(thread), code);
     uint32_t line = codes_line(code, frame_word(frame, attribution.layout->frame_ip));
     thread->levels[thread->depth++] = (struct level){frame, context, line};
+    if (code->is_within && !thread->within) {
+        thread->within = thread->depth;
+        within.has_run = true;
+    }
     return true;
 }
 
@@ -202,7 +231,7 @@ static bool cut_behind(struct thread *thread, uint64_t frame)
 {
     for (uint32_t depth = thread->depth; depth > 0; depth--)
         if (is_level(&thread->levels[depth - 1], frame)) {
-            thread->depth = depth;
+            set_depth(thread, depth);
             return true;
         }
     return false;
@@ -224,7 +253,7 @@ static bool rebuild(struct thread *thread, uint64_t frame)
         frame = skip_foreign(frame_word(frame, attribution.layout->frame_previous));
     }
     if (!frame)
-        thread->depth = 0;
+        set_depth(thread, 0);
     while (count > 0 && is_whole)
         is_whole = push(thread, chain[--count]);
     VG_(free)(chain);
@@ -236,6 +265,8 @@ static void count_call(struct thread *thread)
     const struct level *top = &thread->levels[thread->depth - 1];
     if (top->context->code->is_generator && owner_of(top->frame) != OWNER_GENERATOR)
         return;
+    if (within.name && !thread->within)
+        return;
     cell_of(top->context, 0)->counts.raw[TALLY_RAW_CALLS]++;
     machine_totals.raw[TALLY_RAW_CALLS]++;
 }
@@ -245,9 +276,9 @@ static void count_call(struct thread *thread)
 static bool follow_return(struct thread *thread, uint64_t frame)
 {
     if (!frame)
-        thread->depth = 0;
+        set_depth(thread, 0);
     else if (thread->depth > 1 && is_level(&thread->levels[thread->depth - 2], frame))
-        thread->depth--;
+        set_depth(thread, thread->depth - 1);
     else
         return false;
     return true;
@@ -302,7 +333,7 @@ static void enter_frame(struct thread *thread, uint64_t frame)
     attribution_close();
     thread->is_pending = !follow_return(thread, skip_foreign(frame));
     if (!thread->is_pending)
-        go_to(top_cell(thread));
+        go_to(counted_cell(thread));
 }
 
 /* What ran while the frame was being set up is its function's, on the def line. */
@@ -311,7 +342,9 @@ static void settle(struct thread *thread)
     thread->is_pending = !follow(thread, skip_foreign(thread->frame));
     if (thread->is_pending)
         return;
-    if (thread->depth)
+    if (within.name && !thread->within)
+        attribution.cell = &within.outside;
+    else if (thread->depth)
         attribution.cell = cell_of(thread->levels[thread->depth - 1].context, 0);
     machine_cell = &attribution.cell->counts;
     attribution_close();
@@ -326,11 +359,29 @@ static void enter_slot(struct thread *thread, uint64_t holder, uint64_t frame)
     thread->holder = holder;
     thread->frame = frame;
     watch(thread, 1);
+    within_watch(thread);
     if (frame != before)
         enter_frame(thread, frame);
 }
 
-void attribution_look(void)
+/* Outside the function of --within: its first frame is waited for. What is known of the stack is
+ * old then. */
+static void look_outside(struct thread *thread, uint64_t holder, uint64_t frame)
+{
+    bool begins = frame != thread->frame && within_begins(thread, frame);
+    thread->holder = holder;
+    thread->frame = frame;
+    within_watch(thread);
+    if (!begins)
+        return;
+    attribution_close();
+    thread->depth = 0;
+    thread->is_pending = true;
+    attribution_stay.ip_slot = NULL;
+    watch(thread, 1);
+}
+
+void attribution_look(uint64_t site)
 {
     struct thread *thread = attribution.thread;
     if (thread->looks_left)
@@ -339,15 +390,23 @@ void attribution_look(void)
         return;
     uint64_t holder = thread->holder;
     uint64_t frame = current_frame(thread, &holder);
+    if (within.name && site && frame != thread->frame)
+        versions_note_site(site);
+    if (within.name && !thread->within && !thread->is_pending) {
+        look_outside(thread, holder, frame);
+        choose_version(thread);
+        return;
+    }
     if (thread->is_pending)
         settle(thread);
     if (frame != thread->frame || holder != thread->holder) {
         enter_slot(thread, holder, frame);
     } else if (!thread->is_pending) {
         read_line(thread);
-        go_to(top_cell(thread));
+        go_to(counted_cell(thread));
     }
     note_stay(thread);
+    choose_version(thread);
 }
 
 /* Threads */
@@ -373,12 +432,14 @@ void attribution_run_thread(struct thread *thread)
         VG_(memset)(attribution_watched, 0, sizeof(attribution_watched));
     }
     attribution.thread = thread;
-    attribution.cell = top_cell(thread);
+    attribution.cell = counted_cell(thread);
     machine_cell = &attribution.cell->counts;
     if (thread->looks_left)
         VG_(memset)(attribution_watched, 1, sizeof(attribution_watched));
     watch(thread, 1);
+    within_watch(thread);
     note_stay(thread);
+    choose_version(thread);
 }
 
 void attribution_set_tstate(uint64_t tstate)
@@ -389,14 +450,16 @@ void attribution_set_tstate(uint64_t tstate)
     thread->tstate = tstate;
     thread->holder = thread->frame = 0;
     thread->is_pending = false;
-    thread->depth = 0;
+    set_depth(thread, 0);
     if (tstate)
         current_frame(thread, &thread->holder);
     watch(thread, 1);
-    go_to(top_cell(thread));
+    within_watch(thread);
+    go_to(counted_cell(thread));
     note_stay(thread);
+    choose_version(thread);
     if (tstate)
-        attribution_look();
+        attribution_look(0);
 }
 
 /* From 3.15 on a thread state is bound by a thread-local variable. It is in the interpreter's list
@@ -418,6 +481,7 @@ void attribution_search(void)
     thread->looks_left = LOOKS_MOST;
     attribution_stay.ip_slot = NULL;
     VG_(memset)(attribution_watched, 1, sizeof(attribution_watched));
+    choose_version(thread);
 }
 
 static uint64_t find_tstate(uint32_t tid)
@@ -443,6 +507,7 @@ static void search(struct thread *thread)
         return;
     thread->looks_left = 0;
     VG_(memset)(attribution_watched, 0, sizeof(attribution_watched));
+    choose_version(thread);
     if (tstate)
         attribution_set_tstate(tstate);
 }
@@ -452,6 +517,7 @@ void attribution_reset(void)
     for (int i = 0; i < TALLY_RAW_LANES; i++)
         machine_run.count[i] = machine_closed.count[i] = 0;
     VG_(memset)(&machine_totals, 0, sizeof(machine_totals));
+    VG_(memset)(&within.outside.counts, 0, sizeof(within.outside.counts));
     for (uint32_t i = 0; i < attribution.thread_count; i++)
         for (uint32_t k = 0; k < attribution.threads[i]->cell_count; k++)
             VG_(memset)(&attribution.threads[i]->cells[k]->counts, 0, sizeof(struct counts));

@@ -48,6 +48,8 @@ struct thread {
     bool is_pending;     /* `frame` is not on the shadow stack yet */
     struct level *levels;
     uint32_t depth, room;
+    uint64_t jumped_from; /* outside of --within: frame before, if this one was no call of it */
+    uint32_t within;      /* levels up to the first that is the function of --within; 0: none is */
     struct cell *root;
     struct cell **cells; /* all of them; a parent comes before its children */
     uint32_t cell_count, cell_room;
@@ -64,6 +66,7 @@ struct attribution {
     struct cell *cell;       /* that the open tally belongs to */
     struct thread **threads; /* every thread that ever ran */
     uint32_t thread_count;
+    bool has_folded; /* call paths were too many to tell all apart */
 };
 
 extern struct attribution attribution;
@@ -92,8 +95,9 @@ static inline bool attribution_moves(void)
     return unit >= stay->unit_count || stay->line_of[unit] != stay->line;
 }
 
-/* Then: finds which, and closes the tally if it is another. */
-void attribution_look(void);
+/* Then: finds which, and closes the tally if it is another. `site` is the instruction that stored.
+ */
+void attribution_look(uint64_t site);
 
 struct thread *attribution_new_thread(uint32_t tid);
 void attribution_run_thread(struct thread *thread);

@@ -4,6 +4,7 @@
 #include "python/lines.h"
 #include "simulator/attribution.h"
 #include "simulator/core.h"
+#include "simulator/within.h"
 
 enum { TABLE_SIZE = 1 << 14, NAME_MOST = 2048, FILE_MOST = 4096, LINES_MOST = 1 << 22 };
 /* Of CPython's code flags: generator, coroutine, asynchronous generator. At 48 in all versions. */
@@ -78,7 +79,7 @@ static void number_lines(struct code *code)
             decoded[unit] = decoded[unit - 1];
         else
             decoded[unit] = number_line(code, seen, decoded[unit], unit);
-    VG_(free)(seen);
+    code->lines = seen;
     code->line_of = decoded;
     code->first_units = VG_(realloc)("tallystack.lines", code->first_units,
                                      (code->line_count + 1) * sizeof(uint32_t));
@@ -96,6 +97,9 @@ static struct code *add(uint64_t address, const struct py_code *key)
     copy_texts(code);
     copy_table(code);
     number_lines(code);
+    code->is_within = within_matches(code);
+    VG_(free)(code->lines);
+    code->lines = NULL;
     return code;
 }
 

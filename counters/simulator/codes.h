@@ -18,6 +18,8 @@ struct code {
     uint32_t *line_of;     /* unit -> number of its line, see below */
     uint32_t line_count;   /* lines are numbered from 1 as met; 0 stands for the def line */
     uint32_t *first_units; /* number of a line -> the first unit of it */
+    uint32_t *lines;       /* number of a line -> the line; only while it is looked at first */
+    bool is_within;        /* it is the function of --within */
     char *text;            /* qualified name, then file name */
     uint32_t name_size, file_size;
     uint8_t *table; /* line table */

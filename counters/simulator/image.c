@@ -3,6 +3,7 @@
 
 #include "simulator/attribution.h"
 #include "simulator/core.h"
+#include "simulator/within.h"
 
 struct image_options image_options;
 
@@ -187,6 +188,8 @@ static void describe(struct tally_image_header *header)
     header->counter_count = image_options.counter_count;
     header->start_ns = start_ns;
     header->state = TALLY_IMAGE_SAMPLING;
+    header->flags = (within.has_run ? TALLY_IMAGE_WITHIN : 0u) |
+                    (attribution.has_folded ? TALLY_IMAGE_FOLDED : 0u);
     copy_text(header->comm, sizeof(header->comm), VG_(basename)(program));
     VG_(client_fname)(header->program, sizeof(header->program), True);
     used = VG_(snprintf)(script, (Int)room, "%s", program);
@@ -261,7 +264,8 @@ void image_end(void)
     copy_text(writer.header.refusal, sizeof(writer.header.refusal), image_options.refusal);
     writer.header.end_ns = now_ns();
     for (uint32_t i = 0; i < writer.header.counter_count; i++)
-        writer.header.after[i] = sum_of(&machine_totals, image_options.masks[i]);
+        writer.header.after[i] = sum_of(&machine_totals, image_options.masks[i]) -
+                                 sum_of(&within.outside.counts, image_options.masks[i]);
     /* Last, so that an image that was not written to its end does not look like one that was. */
     if (!writer.has_failed)
         writer.header.state =

@@ -13,6 +13,8 @@
 #include "simulator/instrument.h"
 
 #include "simulator/attribution.h"
+#include "simulator/versions.h"
+#include "simulator/within.h"
 
 struct builder {
     IRSB *out;
@@ -23,6 +25,8 @@ struct builder {
     uint64_t last_line; /* fetched last */
     bool has_line;
     bool is_watched;      /* the interpreter's code */
+    bool is_counted;      /* else only looked at for the function of --within to begin */
+    uint64_t version;     /* of the code that is made */
     Addr address;         /* of the instruction */
     UInt length;          /* of it */
     bool has_conditional; /* it has a conditional branch */
@@ -268,7 +272,7 @@ static void hit(const struct segment *before, const uint64_t *addresses)
     if (!attribution_moves())
         return;
     machine_run_plain(before, addresses);
-    attribution_look();
+    attribution_look(before->site);
     for (int i = 0; i < TALLY_RAW_LANES; i++)
         machine_run.count[i] -= before->lanes.count[i];
 }
@@ -317,6 +321,10 @@ static void look(struct builder *builder, IRExpr *address, Int size)
     bool is_stack = address->tag == Iex_RdTmp && builder->is_stack[address->Iex.RdTmp.tmp];
     if (!builder->is_watched || size < 8 || (is_stack && !attribution.layout->frame_by_cframe))
         return;
+    if (!builder->is_counted) {
+        within_look(builder->out, builder->address, address, size);
+        return;
+    }
     IRExpr *mark = mark_of(builder, address, 0);
     for (Int offset = 8; offset < size; offset += 8) {
         IRExpr *another = mark_of(builder, address, (ULong)offset);
@@ -325,6 +333,7 @@ static void look(struct builder *builder, IRExpr *address, Int size)
     IRExpr *guard =
         assign(builder, Ity_I1, IRExpr_Binop(Iop_CmpNE8, mark, IRExpr_Const(IRConst_U8(0))));
     struct segment *before = keep_segment(builder);
+    before->site = builder->address;
     IRDirty *call = unsafeIRDirty_0_N(0, "tallystack_hit", functions[before->access_count],
                                       arguments_of(builder, before, NULL));
     call->guard = guard;
@@ -493,6 +502,20 @@ static void dirty(struct builder *builder, IRStmt *statement)
     add(builder, statement);
 }
 
+/* Where nothing is counted: only stores are looked at. */
+static void pass(struct builder *builder, IRStmt *statement)
+{
+    add(builder, statement);
+    if (statement->tag == Ist_IMark) {
+        builder->address = statement->Ist.IMark.addr;
+    } else if (statement->tag == Ist_WrTmp) {
+        note_stack(builder, statement);
+    } else if (statement->tag == Ist_Store) {
+        IRType type = typeOfIRExpr(builder->out->tyenv, statement->Ist.Store.data);
+        look(builder, statement->Ist.Store.addr, sizeofIRType(type));
+    }
+}
+
 static void take(struct builder *builder, IRStmt *statement)
 {
     switch (statement->tag) {
@@ -523,7 +546,7 @@ static void take(struct builder *builder, IRStmt *statement)
         break;
     case Ist_Exit:
         leave(builder, statement);
-        add(builder, statement);
+        add(builder, versions_exit(statement, builder->version));
         break;
     default:
         add(builder, statement);
@@ -552,13 +575,24 @@ IRSB *instrument(VgCallbackClosure *closure, IRSB *in, const VexGuestLayout *lay
     (void)host;
     if (guest_word_type != host_word_type || guest_word_type != Ity_I64)
         VG_(tool_panic)("only 64-bit programs are simulated");
+    builder.version = closure->nraddr & VERSION_COUNTED;
+    builder.is_counted = !versions_on || builder.version;
     builder.is_watched = may_move_frames(closure->readdr);
+    if (versions_on && versions_must_split(in))
+        return in;
+    if (!builder.is_counted && !builder.is_watched)
+        return in;
     builder.is_stack = VG_(calloc)("tallystack.stack", (SizeT)in->tyenv->types_used, sizeof(bool));
     for (; i < in->stmts_used && in->stmts[i]->tag != Ist_IMark; i++)
         add(&builder, in->stmts[i]);
+    if (builder.version)
+        add(&builder, IRStmt_Put(layout->offset_IP, number(closure->readdr)));
     for (; i < in->stmts_used; i++)
-        take(&builder, in->stmts[i]);
-    last_jump(&builder, in);
+        builder.is_counted ? take(&builder, in->stmts[i]) : pass(&builder, in->stmts[i]);
+    if (builder.is_counted)
+        last_jump(&builder, in);
+    if (versions_on)
+        versions_end(builder.out, layout, builder.address, builder.version);
     keep_segments(closure->nraddr, builder.first);
     VG_(free)(builder.is_stack);
     return builder.out;

@@ -62,6 +62,7 @@ struct segment {
     uint8_t size[SEGMENT_ACCESSES];
     uint8_t is_store[SEGMENT_ACCESSES];
     struct segment *next; /* of the same translation */
+    uint64_t site;        /* of one that is run up to a store: the instruction that stores */
 };
 
 enum segment_end { END_PLAIN, END_CONDITIONAL, END_INDIRECT };

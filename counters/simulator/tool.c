@@ -15,6 +15,8 @@
 #include "simulator/instrument.h"
 #include "simulator/machine.h"
 #include "simulator/requests.h"
+#include "simulator/versions.h"
+#include "simulator/within.h"
 
 static struct thread **threads; /* by the core's number */
 
@@ -139,7 +141,8 @@ static void take_events(const HChar *list)
 static Bool take_option(const HChar *argument)
 {
     const HChar *value;
-    if (VG_STR_CLO(argument, "--recording", image_options.recording))
+    if (VG_STR_CLO(argument, "--recording", image_options.recording) ||
+        VG_STR_CLO(argument, "--within", within.name))
         return True;
     if (VG_STR_CLO(argument, "--events", value)) {
         take_events(value);
@@ -171,6 +174,7 @@ static void after_options(void)
         VG_(umsg)("tallystack: this tool is started by \"tallystack record --simulate\".\n");
         VG_(exit)(125);
     }
+    versions_on = within.name != NULL;
     machine_init(used);
     image_begin();
     threads = VG_(calloc)("tallystack.threads", VG_N_THREADS, sizeof(*threads));
@@ -201,6 +205,7 @@ static void before_options(void)
     VG_(track_start_client_code)(on_start);
     VG_(track_stop_client_code)(on_stop);
     VG_(track_pre_thread_ll_exit)(on_exit);
+    VG_(track_pre_deliver_signal)(versions_before_signal);
     VG_(atfork)(NULL, NULL, on_fork_child);
 }
 

@@ -74,7 +74,7 @@ static char *events_argument(const struct tally_event_list *events)
 
 static char **make_arguments(const char *valgrind, char *const argv[],
                              const struct tally_model *model, const struct tally_event_list *events,
-                             const char *recording)
+                             const char *within, const char *recording)
 {
     size_t count = 0, used = 0;
     while (argv[count])
@@ -97,9 +97,11 @@ static char **make_arguments(const char *valgrind, char *const argv[],
         machine_argument("l2", &model->l2),
         machine_argument("l3", &model->l3),
         machine_argument("tlb", &model->tlb),
+        within ? print("--within=%s", within) : NULL,
     };
-    char **out = tally_alloc_zeroed(sizeof(ours) / sizeof(ours[0]) + count + 1, sizeof(*out));
-    for (; used < sizeof(ours) / sizeof(ours[0]); used++)
+    const size_t our_count = sizeof(ours) / sizeof(ours[0]) - !within;
+    char **out = tally_alloc_zeroed(our_count + count + 1, sizeof(*out));
+    for (; used < our_count; used++)
         out[used] = ours[used];
     for (size_t i = 0; i < count; i++)
         out[used++] = tally_strdup(argv[i]);
@@ -108,7 +110,7 @@ static char **make_arguments(const char *valgrind, char *const argv[],
 
 int tally_simulated_command(struct tally_simulated_command *out, char *const argv[],
                             const struct tally_model *model, const struct tally_event_list *events,
-                            const char *recording, int *exit_status)
+                            const char *within, const char *recording, int *exit_status)
 {
     static const char *const places[] = {"../lib/tallystack", TALLYSTACK_LIB_FROM_BIN};
     *out = (struct tally_simulated_command){0};
@@ -130,7 +132,7 @@ int tally_simulated_command(struct tally_simulated_command *out, char *const arg
         result = tally_error("cannot run \"%s\": %s.", argv[0], strerror(EACCES));
     }
     if (result == 0) {
-        out->argv = make_arguments(valgrind, argv, model, events, recording);
+        out->argv = make_arguments(valgrind, argv, model, events, within, recording);
         out->environment = tally_simulated_environment(tool, argv);
     }
     free(tool);
@@ -170,7 +172,7 @@ static bool read_header(int directory, const char *name, struct tally_image_head
 }
 
 struct totals {
-    uint32_t images, killed, running;
+    uint32_t images, killed, running, flags;
     uint64_t counts[TALLY_MAX_COUNTERS];
     char refusal[128];
 };
@@ -185,6 +187,7 @@ static void add_image(struct totals *totals, const struct tally_image_header *he
         return;
     }
     totals->images++;
+    totals->flags |= header->flags;
     for (int i = 0; i < TALLY_MAX_COUNTERS; i++)
         totals->counts[i] += header->after[i];
     if (header->is_root && header->refusal[0])
@@ -208,7 +211,7 @@ static int read_totals(int directory, struct totals *totals)
 }
 
 int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *images,
-                           char refusal[128])
+                           const char *within, char refusal[128])
 {
     enum { PATIENCE_MS = 5000, STEP_MS = 20 };
     const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
@@ -225,6 +228,18 @@ int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *image
                        "%" PRIu32 " processes were killed and %" PRIu32 " outlive the program: "
                        "what they did is not counted.",
                        totals.killed, totals.running);
+    if (within && totals.images)
+        tally_run_note(
+            run,
+            totals.flags & TALLY_IMAGE_WITHIN
+                ? "only what ran within %s is simulated."
+                : "%s never ran: nothing is simulated; name it as the rows of report do, "
+                  "or give FILE:LINE.",
+            within);
+    if (totals.flags & TALLY_IMAGE_FOLDED)
+        tally_run_note(run,
+                       "there were more than 262144 call paths: of the others, recursive calls "
+                       "count for the same function farther out.");
     *images = totals.images;
     memcpy(refusal, totals.refusal, sizeof(totals.refusal));
     for (int i = 0; i < run->event_count; i++) {

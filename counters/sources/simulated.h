@@ -15,12 +15,13 @@ struct tally_simulated_command {
 };
 
 /*
- * How to run `argv` under the tool, writing to the folder `recording`. Fails with TALLY_NOT_FOUND
- * when the program itself is not found; `*exit_status` then is what a shell says.
+ * How to run `argv` under the tool, writing to the folder `recording`. With `within`, not NULL,
+ * only what runs in a call of that function is simulated. Fails with TALLY_NOT_FOUND when the
+ * program itself is not found; `*exit_status` then is what a shell says.
  */
 int tally_simulated_command(struct tally_simulated_command *out, char *const argv[],
                             const struct tally_model *model, const struct tally_event_list *events,
-                            const char *recording, int *exit_status);
+                            const char *within, const char *recording, int *exit_status);
 void tally_simulated_command_release(struct tally_simulated_command *command);
 
 /*
@@ -29,6 +30,6 @@ void tally_simulated_command_release(struct tally_simulated_command *command);
  * the reason is in `refusal`.
  */
 int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *images,
-                           char refusal[128]);
+                           const char *within, char refusal[128]);
 
 #endif
