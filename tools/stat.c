@@ -87,7 +87,8 @@ struct stat_row stat_row_of(const struct stat_event *event)
         .source = tally_source_name(event->event.source),
         .runs = event->runs,
         .value = event->mean,
-        .deviation = event->runs > 1 ? sqrt(event->squares / (event->runs - 1)) : 0,
+        .deviation =
+            event->runs > 1 ? sqrt(event->squares / (event->runs - 1)) : event->turn_deviation,
         .running = event->running,
         .why = event->runs ? NULL : event->why,
         .unproven = event->unproven,

@@ -9,6 +9,7 @@
 #define TALLY_TOOLS_STAT_H
 
 #include "events/event.h"
+#include "sources/turns.h"
 #include "stat_table.h"
 
 #include <stdbool.h>
@@ -30,9 +31,10 @@ struct stat_options {
 struct stat_event {
     struct tally_event event;
     bool unproven;
-    bool is_missing;   /* it is not even opened; `why` says it */
-    uint64_t previous; /* at the last interval */
-    bool was_missing;
+    bool is_missing;             /* it is not even opened; `why` says it */
+    struct tally_turns turns;    /* with takes_turns, of the last run */
+    double turn_deviation;       /* negative: it ran too little for one */
+    struct tally_count previous; /* at the last interval */
     int runs;
     double mean, squares, running; /* squares: the sum of the squared distances from the mean */
     char why[1024];                /* it is missing */
@@ -44,6 +46,7 @@ struct stat {
     struct stat_options options;
     struct stat_event events[TALLY_MAX_EVENTS];
     int count;
+    bool takes_turns;                    /* there are more events than counters */
     struct stat_event times[STAT_TIMES]; /* elapsed, user, system */
     struct stat_table table;
 };

@@ -90,11 +90,9 @@ static int fitting(const struct stat *stat)
     return tally_events_fit(events, stat->count);
 }
 
-static int check_fit(const struct stat *stat)
+static int refuse_crowd(const struct stat *stat)
 {
     int fit = fitting(stat), wanted = 0, had = 0;
-    if (fit == stat->count)
-        return 0;
     for (int i = 0; i < stat->count; i++) {
         bool counts =
             stat->events[i].event.source == TALLY_SOURCE_HARDWARE && !stat->events[i].is_missing;
@@ -122,8 +120,9 @@ static int choose_asked(struct stat *stat)
             return TALLY_ERROR;
     if (!has_any(stat))
         return tally_error("%s", stat->events[0].why);
-    if (!stat->options.multiplex && check_fit(stat) < 0)
-        return TALLY_ERROR;
+    stat->takes_turns = fitting(stat) < stat->count;
+    if (stat->takes_turns && !stat->options.multiplex)
+        return refuse_crowd(stat);
     if (choice.clock_instead)
         tell_refusal("time comes from the process's own accounts");
     if (choice.user_only)
@@ -170,6 +169,7 @@ static void choose_default(struct stat *stat)
     tally_events_probe(choice.list.events, choice.list.count, choice.probes);
     for (int i = 0; i < asked.count; i++)
         add_default(stat, &choice, &asked.events[i], i);
+    stat->takes_turns = stat->options.multiplex && fitting(stat) < stat->count;
     if (!stat->options.multiplex)
         drop_crowded(stat);
     if (choice.refused)

@@ -8,6 +8,7 @@
 #include "recording/reader.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 static struct stat_row row_of(const struct tally_run_event *event)
@@ -19,6 +20,7 @@ static struct stat_row row_of(const struct tally_run_event *event)
         .runs = event->has_total,
         .value = (double)event->total,
         .running = event->running,
+        .deviation = NAN,
         .why = event->has_total ? NULL : "the recording has no total of it",
     };
 }

@@ -58,20 +58,41 @@ void stat_add_times(struct stat *stat, double elapsed_ns, const struct rusage *u
     add_value(&stat->times[2], time_ns(usage->ru_stime), 1);
 }
 
-/* What was counted since the last interval; unknown after an interval without a value. */
+static double not_scaled(const struct tally_count *count)
+{
+    return (double)count->value * count->running;
+}
+
+/* What was counted since the last interval; unknown after one without a value. */
+static bool subtract(const struct tally_count *now, const struct tally_count *before, double *value,
+                     double *running)
+{
+    double enabled_ns = now->enabled_ns - before->enabled_ns;
+    double running_ns = now->enabled_ns * now->running - before->enabled_ns * before->running;
+    *value = now->value > before->value ? (double)(now->value - before->value) : 0;
+    *running = now->running;
+    if (now->missing || before->missing)
+        return false;
+    if (now->running >= 1 || enabled_ns <= 0)
+        return true;
+    *running = running_ns / enabled_ns;
+    if (running_ns <= 0)
+        return false;
+    *value = fmax(0, not_scaled(now) - not_scaled(before)) / *running;
+    return true;
+}
+
 static struct stat_row interval_row(struct stat_event *event, const struct tally_count *count)
 {
     struct stat_row row = stat_row_of(event);
-    bool known = !count->missing && !event->was_missing;
-    row.runs = known;
-    row.running = count->running;
-    if (known)
-        row.value = count->value > event->previous ? (double)(count->value - event->previous) : 0;
-    else
-        set_why(event, count->why);
-    row.why = known ? NULL : event->why;
-    event->was_missing = count->missing;
-    event->previous = count->value;
+    row.runs = subtract(count, &event->previous, &row.value, &row.running);
+    if (!row.runs)
+        set_why(event, count->missing || event->previous.missing
+                           ? count->why
+                           : "it had no turn in this interval");
+    row.deviation = NAN;
+    row.why = row.runs ? NULL : event->why;
+    event->previous = *count;
     return row;
 }
 
@@ -106,6 +127,18 @@ static int print_interval(struct run *run)
     return 0;
 }
 
+/* Events that take turns are read on the way, to learn how far off they may be. */
+static int read_turns(struct run *run)
+{
+    struct stat *stat = run->stat;
+    struct tally_count counts[TALLY_MAX_EVENTS] = {0};
+    if (read_counts(run, counts) < 0)
+        return TALLY_ERROR;
+    for (int i = 0; i < stat->count; i++)
+        tally_turns_step(&stat->events[i].turns, &counts[i]);
+    return 0;
+}
+
 /* Sleeps until the time, or until the workload ends where the kernel can tell. */
 static void sleep_until(double when, int process)
 {
@@ -119,38 +152,60 @@ static void sleep_until(double when, int process)
     poll(&ended, process >= 0, (int)ceil(left_ms));
 }
 
-static int wait_with_intervals(struct run *run, int *exit_status)
+/* Waits for the end, and does something at every step until then. */
+static int wait_by_steps(struct run *run, double step, int (*each)(struct run *), int *exit_status)
 {
-    double step = (double)run->stat->options.interval_ms * 1e6, next = run->begun + step;
+    double next = run->begun + step;
     int process = (int)syscall(SYS_pidfd_open, run->launch.pid, 0), result = 0;
     while (result == 0) {
         sleep_until(next, process);
         result = tally_launch_wait(&run->launch, false, exit_status, &run->usage);
         if (result == 0 && now_ns() >= next) {
-            result = print_interval(run);
+            result = each(run);
             while (next <= now_ns())
                 next += step;
         }
     }
     if (process >= 0)
         close(process);
+    return result < 0 ? result : 0;
+}
+
+static int wait_with_intervals(struct run *run, int *exit_status)
+{
+    double step = (double)run->stat->options.interval_ms * 1e6;
+    int result = wait_by_steps(run, step, print_interval, exit_status);
     return result < 0 ? result : print_interval(run);
+}
+
+static int wait_for_end(struct run *run, int *exit_status)
+{
+    static const double turn_step_ns = 10e6;
+    if (!run->stat->takes_turns)
+        return tally_launch_wait(&run->launch, true, exit_status, &run->usage) < 0 ? TALLY_ERROR
+                                                                                   : 0;
+    for (int i = 0; i < run->stat->count; i++)
+        run->stat->events[i].turns = (struct tally_turns){0};
+    return wait_by_steps(run, turn_step_ns, read_turns, exit_status);
 }
 
 static int wait_for_totals(struct run *run, int *exit_status)
 {
     struct stat *stat = run->stat;
     struct tally_count counts[TALLY_MAX_EVENTS] = {0};
-    if (tally_launch_wait(&run->launch, true, exit_status, &run->usage) < 0)
+    if (wait_for_end(run, exit_status) < 0)
         return TALLY_ERROR;
     double ended = now_ns();
     if (read_counts(run, counts) < 0)
         return TALLY_ERROR;
     for (int i = 0; i < stat->count; i++) {
-        if (counts[i].missing)
-            set_why(&stat->events[i], counts[i].why);
-        else
-            add_value(&stat->events[i], (double)counts[i].value, counts[i].running);
+        struct stat_event *event = &stat->events[i];
+        if (counts[i].missing) {
+            set_why(event, counts[i].why);
+            continue;
+        }
+        add_value(event, (double)counts[i].value, counts[i].running);
+        event->turn_deviation = tally_turns_deviation(&event->turns, &counts[i]);
     }
     stat_add_times(stat, ended - run->begun, &run->usage);
     return 0;

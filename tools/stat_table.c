@@ -7,10 +7,26 @@
 
 static const double ns_per_s = 1e9;
 
-static const struct stat_row *find(const struct stat_row *rows, int count, const char *event)
+/* ":u" of "cycles:u": where in the name its modifiers start, or its end. */
+static const char *mode_of(const char *name)
+{
+    const char *colon = strrchr(name, ':');
+    return colon && colon[1] && strspn(colon + 1, "ukp") == strlen(colon + 1) ? colon
+                                                                              : name + strlen(name);
+}
+
+/* Whether `name` is `base` with modifiers `mode`. */
+static bool is_named(const char *name, const char *base, const char *mode)
+{
+    size_t size = strlen(base);
+    return !strncmp(name, base, size) && !strcmp(name + size, mode);
+}
+
+static const struct stat_row *find(const struct stat_row *rows, int count, const char *base,
+                                   const char *mode)
 {
     for (int i = 0; i < count; i++)
-        if (rows[i].runs > 0 && rows[i].value > 0 && !strcmp(rows[i].event, event))
+        if (rows[i].runs > 0 && rows[i].value > 0 && is_named(rows[i].event, base, mode))
             return &rows[i];
     return NULL;
 }
@@ -29,15 +45,22 @@ static const struct ratio {
     {"dTLB-load-misses", "dTLB-loads", "%.2f %% of dTLB-loads", 100},
     {"PAPI_TOT_INS", "PAPI_TOT_CYC", "%.2f per cycle", 1},
     {"PAPI_BR_MSP", "PAPI_BR_INS", "%.2f %% of PAPI_BR_INS", 100},
+    {"PAPI_L1_DCM", "PAPI_L1_DCA", "%.2f %% of PAPI_L1_DCA", 100},
+    {"PAPI_L1_DCM", "PAPI_LST_INS", "%.2f %% of PAPI_LST_INS", 100},
+    {"PAPI_L2_TCM", "PAPI_L2_TCA", "%.2f %% of PAPI_L2_TCA", 100},
+    {"PAPI_L3_TCM", "PAPI_L3_TCA", "%.2f %% of PAPI_L3_TCA", 100},
 };
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the formats are those above */
 static bool set_ratio(struct stat_row *row, const struct stat_row *rows, int count)
 {
+    const char *mode = mode_of(row->event);
     for (size_t i = 0; i < sizeof(ratios) / sizeof(ratios[0]); i++) {
-        const struct stat_row *of = find(rows, count, ratios[i].of);
-        if (!of || strcmp(row->event, ratios[i].event) != 0)
+        if (!is_named(row->event, ratios[i].event, mode))
+            continue;
+        const struct stat_row *of = find(rows, count, ratios[i].of, mode);
+        if (!of)
             continue;
         snprintf(row->metric, sizeof(row->metric), ratios[i].format,
                  ratios[i].factor * row->value / of->value);
@@ -52,23 +75,51 @@ static void set_rate(struct stat_row *row, double rate)
     snprintf(row->metric, sizeof(row->metric), "%.*f per CPU second", rate < 100 ? 2 : 0, rate);
 }
 
+static void add_words(struct stat_row *row, const char *words)
+{
+    size_t used = strlen(row->metric);
+    snprintf(row->metric + used, sizeof(row->metric) - used, "%s%s", used ? "; " : "", words);
+}
+
+/* Of an event of the kernel whose user part is beside it. */
+static void add_kernel_share(struct stat_row *row, const struct stat_row *rows, int count)
+{
+    char base[96], words[48];
+    const char *mode = mode_of(row->event);
+    if (strcmp(mode, ":k") != 0)
+        return;
+    snprintf(base, sizeof(base), "%.*s", (int)(mode - row->event), row->event);
+    const struct stat_row *user = find(rows, count, base, ":u");
+    if (!user)
+        return;
+    snprintf(words, sizeof(words), "%.1f %% of both",
+             100 * row->value / (row->value + user->value));
+    add_words(row, words);
+}
+
+static void set_metric(struct stat_row *row, const struct stat_row *rows, int count,
+                       double elapsed_ns)
+{
+    const struct stat_row *clock = find(rows, count, "task-clock", "");
+    bool is_time = !strcmp(row->unit, "ns");
+    bool is_done = set_ratio(row, rows, count);
+    if (row->unproven && row->value == 0)
+        snprintf(row->metric, sizeof(row->metric), "unproven");
+    else if (!is_done && is_time && strstr(row->event, "-clock") && elapsed_ns > 0)
+        snprintf(row->metric, sizeof(row->metric), "%.3f CPUs used", row->value / elapsed_ns);
+    else if (!is_done && !is_time && clock)
+        set_rate(row, row->value / clock->value * ns_per_s);
+    add_kernel_share(row, rows, count);
+    if (row->runs == 1 && row->deviation < 0)
+        add_words(row, "ran too little for its deviation");
+}
+
 void stat_table_metrics(struct stat_row *rows, int count, double elapsed_ns)
 {
-    const struct stat_row *clock = find(rows, count, "task-clock");
     for (int i = 0; i < count; i++) {
-        struct stat_row *row = &rows[i];
-        bool is_time = !strcmp(row->unit, "ns");
-        row->metric[0] = '\0';
-        if (row->runs == 0)
-            continue;
-        if (row->unproven && row->value == 0)
-            snprintf(row->metric, sizeof(row->metric), "unproven");
-        else if (set_ratio(row, rows, count))
-            continue;
-        else if (is_time && strstr(row->event, "-clock") && elapsed_ns > 0)
-            snprintf(row->metric, sizeof(row->metric), "%.3f CPUs used", row->value / elapsed_ns);
-        else if (!is_time && clock)
-            set_rate(row, row->value / clock->value * ns_per_s);
+        rows[i].metric[0] = '\0';
+        if (rows[i].runs > 0)
+            set_metric(&rows[i], rows, count, elapsed_ns);
     }
 }
 
@@ -81,6 +132,11 @@ void stat_table_header(const struct stat_table *table)
         fprintf(table->out, "%s%s%18s  %-26s %-9s\n", table->timed ? "      time " : "",
                 table->by_thread ? "process                 thread                  " : "", "value",
                 "event", "source");
+}
+
+static bool has_deviation(const struct stat_row *row)
+{
+    return row->runs > 1 || (row->runs == 1 && row->running < 1 && row->deviation >= 0);
 }
 
 static void csv_row(const struct stat_table *table, const struct stat_row *row)
@@ -98,7 +154,7 @@ static void csv_row(const struct stat_table *table, const struct stat_row *row)
     if (row->runs > 0)
         fprintf(table->out, "%.*f", row->runs > 1 ? 1 : 0, row->value);
     fputs(",", table->out);
-    if (row->runs > 1)
+    if (has_deviation(row))
         fprintf(table->out, "%.1f", row->deviation);
     fprintf(table->out, ",%d,", row->runs);
     if (row->runs > 0)
@@ -148,7 +204,7 @@ static void screen_row(const struct stat_table *table, const struct stat_row *ro
         fprintf(table->out, " %s", row->why ? row->why : "missing");
     else if (row->metric[0])
         fprintf(table->out, " %s", row->metric);
-    if (row->runs > 1 && row->value > 0)
+    if (has_deviation(row) && row->value > 0)
         fprintf(table->out, " (± %.2f %%)", 100 * row->deviation / row->value);
     if (row->runs > 0 && row->running < 0.9995)
         fprintf(table->out, " [counted %.1f %% of the time]", 100 * row->running);

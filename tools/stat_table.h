@@ -21,7 +21,7 @@ struct stat_row {
     double running;      /* 0..1 */
     int runs;            /* how many there were; 0 when it is missing */
     bool unproven;       /* its 0 may mean that nothing was counted */
-    char metric[64];     /* set by stat_table_metrics() */
+    char metric[96];     /* set by stat_table_metrics() */
 };
 
 struct stat_table {

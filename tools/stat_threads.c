@@ -5,6 +5,7 @@
 #include "base/launch.h"
 #include "sources/threads.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -54,6 +55,7 @@ static void print_thread(struct stat *stat, const struct tally_thread_count *thr
         row->runs = !value->missing;
         row->value = (double)value->value;
         row->running = value->running;
+        row->deviation = NAN;
         row->why = value->why;
     }
     for (int i = 0; i < stat->count; i++) {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,14 +78,16 @@ static bool must_move(const struct tally_event *event)
     return false;
 }
 
-/* Faults fresh pages in, misses caches and branches, computes a little, leaves the processor once:
- * a few ms. */
+/* Faults fresh pages in, one of them within the kernel, misses caches and branches, computes a
+ * little, leaves the processor once: a few ms. */
 static void exercise(void)
 {
     enum { SIZE = 4 << 20, LINE = 64, ROUNDS = 2, BRANCHES = 100000 };
     const struct timespec moment = {.tv_nsec = 1000};
     unsigned char *memory =
         mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED && getrandom(memory, 1, GRND_NONBLOCK) < 0)
+        *memory = 1;
     for (int round = 0; memory != MAP_FAILED && round < ROUNDS; round++)
         for (size_t i = 0; i < SIZE; i += LINE)
             ((volatile unsigned char *)memory)[i]++;

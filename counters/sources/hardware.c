@@ -7,8 +7,8 @@
  * at the exec, and what those counted is taken off. They need counters of the processor, too: an
  * event that does not fit twice beside the others is left to the kernel, which can wait.
  *
- * PAPI pins what it counts without multiplexing, so it counts all the time or not at all. What does
- * not fit beside it goes to the kernel, which takes turns and says for how long.
+ * Events that do not all fit are left to the kernel altogether: it lets them take turns and says
+ * for how long each ran, which PAPI, when it multiplexes, does not tell.
  */
 #include "base/buffer.h"
 #include "base/error.h"
@@ -170,7 +170,8 @@ static int hardware_open(struct tally_source_context **out, const struct tally_e
     context->count = count;
     for (int i = 0; i < count; i++)
         context->events[i].place = -1;
-    count_by_papi(context, events, pid);
+    if (tally_events_fit(events, count) == count)
+        count_by_papi(context, events, pid);
     for (int i = 0; i < count; i++) {
         struct tally_kernel_counter *counter = &context->events[i].counter;
         if (context->events[i].place < 0 &&

@@ -62,11 +62,12 @@ void tally_kernel_counter_enable(const struct tally_kernel_counter *counter)
 }
 
 /* Scales what was counted to the time in which it should have been. */
-static int read_term(int fd, double *value, double *running)
+static int read_term(int fd, double *value, double *running, double *enabled_ns)
 {
     struct tally_perf_value raw;
     if (tally_perf_read(fd, &raw) < 0)
         return TALLY_ERROR;
+    *enabled_ns = (double)raw.enabled;
     *running = raw.enabled ? (double)raw.running / (double)raw.enabled : 1;
     if (raw.enabled && !raw.running)
         return TALLY_ERROR;
@@ -80,7 +81,7 @@ void tally_kernel_counter_read(struct tally_kernel_counter *counter, struct tall
     *count = (struct tally_count){.missing = true, .why = counter->why};
     for (int i = 0; i < counter->open_count; i++) {
         double value, running;
-        if (read_term(counter->fds[i], &value, &running) < 0) {
+        if (read_term(counter->fds[i], &value, &running, &count->enabled_ns) < 0) {
             count->why = "it never got a counter of the processor";
             return;
         }

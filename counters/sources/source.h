@@ -15,10 +15,11 @@
 #include <sys/types.h>
 
 struct tally_count {
-    bool missing;    /* could not be counted: `value` means nothing */
-    uint64_t value;  /* in the event's unit, scaled up when multiplexed */
-    double running;  /* share of the time it was enabled that it was really counting, 0..1 */
-    const char *why; /* when missing: borrowed sentence, else NULL */
+    bool missing;      /* could not be counted: `value` means nothing */
+    uint64_t value;    /* in the event's unit, scaled up when multiplexed */
+    double running;    /* share of the time it was enabled that it was really counting, 0..1 */
+    double enabled_ns; /* time in which it should have been counting; 0 where not known */
+    const char *why;   /* when missing: borrowed sentence, else NULL */
 };
 
 struct tally_source_context;

@@ -51,6 +51,7 @@ struct tally_threads {
     struct channel terms[MAX_TERMS];
     struct channel *processors; /* for names */
     struct pollfd *polled;
+    nfds_t polled_count;
     struct followed *all;
     struct naming *namings;
     size_t naming_count, naming_room;
@@ -326,7 +327,7 @@ void tally_threads_close(struct tally_threads *threads)
 
 static void list_polled(struct tally_threads *threads)
 {
-    int count = 0;
+    nfds_t count = 0;
     size_t room = (size_t)threads->term_count + (size_t)threads->processor_count + 1;
     threads->polled = tally_alloc_zeroed(room, sizeof(*threads->polled));
     threads->polled[count++] = (struct pollfd){.fd = -1, .events = POLLIN};
@@ -334,6 +335,7 @@ static void list_polled(struct tally_threads *threads)
         threads->polled[count++] = (struct pollfd){threads->terms[i].holder, POLLIN, 0};
     for (int i = 0; i < threads->processor_count; i++)
         threads->polled[count++] = (struct pollfd){threads->processors[i].holder, POLLIN, 0};
+    threads->polled_count = count;
 }
 
 int tally_threads_open(struct tally_threads **out, const struct tally_event *events, int count)
@@ -358,7 +360,7 @@ int tally_threads_open(struct tally_threads **out, const struct tally_event *eve
 void tally_threads_follow(struct tally_threads *threads, int process)
 {
     threads->polled[0].fd = process;
-    poll(threads->polled, (nfds_t)(1 + threads->term_count + threads->processor_count), ROUND_MS);
+    poll(threads->polled, threads->polled_count, ROUND_MS);
     drain_all(threads);
 }
 

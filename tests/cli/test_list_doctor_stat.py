@@ -354,6 +354,39 @@ def test_more_events_than_counters(tallystack, has_perf, fake_pmu):
     assert "branches" in table(done.stderr) and "cache-misses" not in table(done.stderr)
 
 
+def test_events_take_turns(tallystack, has_perf, fake_pmu):
+    """Two of the processor's five have a counter at a time, so that each runs 40 % of the time."""
+    two = dict(fake_pmu, FAKE_COUNTERS="2")
+    spin = "import time\nend = time.process_time() + 0.6\nwhile time.process_time() < end: pass"
+    done = run(tallystack, "stat", "--csv", "--multiplex", "-e", "task-clock," + FIVE, PYTHON, "-c",
+               spin, env=two)
+    assert done.returncode == 0, done.stderr
+    found = table(done.stderr)
+    cycles, clock = found["cycles"], int(found["task-clock"]["value"])
+    assert float(cycles["running"]) == pytest.approx(0.4, abs=0.001)
+    assert cycles["runs"] == "1" and float(cycles["deviation"]) >= 0
+    assert abs(int(cycles["value"]) - clock) < 3 * float(cycles["deviation"]) + 1e6
+    assert found["task-clock"]["running"] == "1" and found["task-clock"]["deviation"] == ""
+    done = run(tallystack, "stat", "--csv", "--multiplex", "-e", FIVE, "true", env=two)
+    row = table(done.stderr)["cycles"]
+    assert "too little for its deviation" in row["metric"] and row["deviation"] == ""
+    series = rows(run(tallystack, "stat", "--csv", "--multiplex", "-I", "100", "-e", FIVE, PYTHON,
+                      "-c", spin, env=two).stderr)
+    assert sum(int(row["value"]) for row in series if row["event"] == "cycles") > 5e8
+    assert all(row["running"] == "0.4" for row in series)
+
+
+def test_user_and_kernel_side_by_side(tallystack, has_perf, fake_pmu):
+    done = run(tallystack, "stat", "--csv", "-e",
+               "page-faults,page-faults:u,page-faults:k,instructions:u,cycles:u", PYTHON, "-c",
+               TOUCH, env=fake_pmu)
+    found = table(done.stderr)
+    user, kernel = int(found["page-faults:u"]["value"]), int(found["page-faults:k"]["value"])
+    assert user > 4000 and user + kernel == int(found["page-faults"]["value"])
+    assert re.search(r"\d % of both", found["page-faults:k"]["metric"])
+    assert "per cycle" in found["instructions:u"]["metric"]
+
+
 def test_precision_falls_aloud(tallystack, has_perf, fake_pmu):
     one = dict(fake_pmu, FAKE_PRECISE="1")
     done = run(tallystack, "stat", "--csv", "-e", "cycles:ppp", "true", env=one)

@@ -74,7 +74,7 @@ long syscall(long number, long a, long b, long c, long d, long e, long f)
     const struct perf_event_attr *asked = (const struct perf_event_attr *)a;
     if (number != SYS_perf_event_open || !is_hardware(asked))
         return real_syscall(number, a, b, c, d, e, f);
-    int error = refusal(asked, (int)d);
+    int leader = (int)d, error = refusal(asked, leader);
     if (error) {
         errno = error;
         return -1;
@@ -83,9 +83,9 @@ long syscall(long number, long a, long b, long c, long d, long e, long f)
     long fd = real_syscall(number, (long)&attr, b, c, d, e, f);
     if (fd >= 0 && fd < DESCRIPTORS) {
         group_size[fd] = 1;
-        takes_turns[fd] = d < 0 && asked->inherit && !asked->pinned;
-        if (d >= 0 && d < DESCRIPTORS)
-            group_size[d]++;
+        takes_turns[fd] = leader < 0 && asked->inherit && !asked->pinned;
+        if (leader >= 0 && leader < DESCRIPTORS)
+            group_size[leader]++;
     }
     return fd;
 }
