@@ -9,7 +9,8 @@ _tallystack_commands='doctor list plot record report annotate export stat'
 # Options of a command; those with a = take a value.
 _tallystack_options() {
     case $1 in
-    doctor | list) echo --csv ;;
+    doctor) echo --csv ;;
+    list) echo --csv --models ;;
     record)
         echo -e= --event= -F= --frequency= -I= --interval= --max-size= --native -o= --output= \
             -q --quiet --simulate= --source= --within=

@@ -6,6 +6,7 @@
 #include "base/launch.h"
 #include "events/catalog.h"
 #include "events/event.h"
+#include "list_models.h"
 #include "table.h"
 
 #include <fnmatch.h>
@@ -14,13 +15,14 @@
 
 struct options {
     const char *pattern; /* NULL: aliases and presets */
-    bool csv;
+    bool csv, models;
 };
 
-enum { CSV_OPTION = 0x100 };
+enum { CSV_OPTION = 0x100, MODELS_OPTION };
 
 static const struct argp_option options[] = {
     {"csv", CSV_OPTION, NULL, 0, "Print CSV", 0},
+    {"models", MODELS_OPTION, NULL, 0, "List the machines that record --simulate can model", 0},
     {0},
 };
 
@@ -30,6 +32,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     switch (key) {
     case CSV_OPTION:
         chosen->csv = true;
+        return 0;
+    case MODELS_OPTION:
+        chosen->models = true;
         return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num > 0)
@@ -175,6 +180,11 @@ int cmd_list(int argc, char **argv)
 {
     struct options chosen = {0};
     command_parse(&argp, argc, argv, NULL, &chosen);
+    if (chosen.models && chosen.pattern)
+        tally_error("--models takes no PATTERN.");
+    if (chosen.models)
+        return chosen.pattern || list_models(chosen.csv) < 0 ? command_failed("list")
+                                                             : command_finish("list", 0);
     struct listing listing = {.options = &chosen, .table = {.columns = csv_columns}};
     unsigned int kinds =
         chosen.pattern ? TALLY_CATALOG_ALL : TALLY_CATALOG_ALIAS | TALLY_CATALOG_PRESET;

@@ -5,7 +5,10 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "sources/simulated_host.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -40,7 +43,7 @@ static int set_level(struct tally_model *model, const char *key, const char *siz
                            tally_parse_count(ways, key, &levels[i].level->ways) < 0
                        ? TALLY_ERROR
                        : 0;
-    return tally_error("there is no \"%s\" in a model.", key);
+    return tally_error("a model has l1i, l1d, l2, l3, tlb and line, but no \"%s\".", key);
 }
 
 static bool is_power_of_two(uint64_t number)
@@ -48,61 +51,104 @@ static bool is_power_of_two(uint64_t number)
     return number && !(number & (number - 1));
 }
 
-static bool fits(const struct tally_model_level *level, uint64_t line, bool is_first)
+enum { MOST_WAYS = 128, LARGEST = 1 << 30 };
+
+/* `line` is the size of what a way holds: bytes, or 1 for entries. */
+static int check_level(const char *name, const struct tally_model_level *level, uint64_t line,
+                       bool is_first)
 {
-    if (!level->size)
-        return !is_first;
-    if (!level->ways || level->ways > 64 || level->size % (line * level->ways))
-        return false;
-    return !is_first || is_power_of_two(level->size / line / level->ways);
+    if (!level->size && !is_first)
+        return 0;
+    if (!level->size || level->size > LARGEST)
+        return tally_error("the size of %s must be from 1 to %d.", name, LARGEST);
+    if (!level->ways || level->ways > MOST_WAYS)
+        return tally_error("%s must have from 1 to %d ways.", name, MOST_WAYS);
+    if (level->size % (line * level->ways))
+        return tally_error("the size of %s must be a multiple of %" PRIu64 ", its ways by its "
+                           "line.",
+                           name, line * level->ways);
+    if (is_first && !is_power_of_two(level->size / line / level->ways))
+        return tally_error("%s must have a power of two of sets, its size by line and ways.", name);
+    return 0;
 }
 
 static int check_model(const struct tally_model *model)
 {
     uint64_t line = model->line;
     if (!is_power_of_two(line) || line < 16 || line > 4096)
-        return tally_error("a line of %" PRIu64 " bytes cannot be simulated.", line);
-    if (!fits(&model->l1i, line, true) || !fits(&model->l1d, line, true) ||
-        !fits(&model->l2, line, false) || !fits(&model->l3, line, false) ||
-        !fits(&model->tlb, 1, false))
-        return tally_error("a cache must be whole sets of lines, and first-level ones must have a "
-                           "power of two of sets.");
+        return tally_error("its line must be a power of two from 16 to 4096 bytes.");
+    if (check_level("l1i", &model->l1i, line, true) < 0 ||
+        check_level("l1d", &model->l1d, line, true) < 0 ||
+        check_level("l2", &model->l2, line, false) < 0 ||
+        check_level("l3", &model->l3, line, false) < 0 ||
+        check_level("tlb", &model->tlb, 1, false) < 0)
+        return TALLY_ERROR;
     return 0;
 }
 
 static int parse_line(struct tally_model *model, char *line)
 {
-    char key[32], size[32], ways[32];
+    char key[32], size[32], ways[32], more[2];
     line[strcspn(line, "#\n")] = '\0';
     if (!strncmp(line, "description ", 12)) {
         free(model->description);
         model->description = tally_text_clean(line + 12, strlen(line + 12));
         return 0;
     }
-    int count = sscanf(line, "%31s %31s %31s", key, size, ways);
+    int count = sscanf(line, "%31s %31s %31s %1s", key, size, ways, more);
     if (count <= 0)
         return 0;
     if (count == 2 && !strcmp(key, "line"))
         return tally_parse_size(size, "the line", &model->line);
     if (count != 3)
-        return tally_error("\"%s\" is no line of a model.", key);
+        return tally_error("a model has lines as \"l2 1M 16\", a level, its size and its ways.");
     return set_level(model, key, size, ways);
+}
+
+static int read_model(struct tally_model *model, FILE *file, const char *path)
+{
+    char line[256];
+    for (int number = 1; fgets(line, sizeof(line), file); number++)
+        if (parse_line(model, line) < 0)
+            return tally_error("%s:%d: %s", path, number, tally_error_text());
+    if (check_model(model) < 0)
+        return tally_error("%s: %s", path, tally_error_text());
+    return 0;
+}
+
+static int no_model(const char *name, const char *why)
+{
+    struct tally_buffer known = {0};
+    char **names = tally_model_names();
+    if (strchr(name, '/'))
+        return tally_error_code(TALLY_NOT_FOUND, "cannot read the model \"%s\": %s.", name, why);
+    for (char **one = names; *one; one++) {
+        tally_buffer_printf(&known, "%s%s", one == names ? "" : ", ", *one);
+        free(*one);
+    }
+    free(names);
+    tally_error(
+        "there is no model \"%s\"; there are %s, and host; a file is named with a slash, as "
+        "in ./my.model.",
+        name, known.data ? known.data : "none");
+    tally_buffer_release(&known);
+    return TALLY_NOT_FOUND;
 }
 
 int tally_model_load(struct tally_model *model, const char *name)
 {
-    char line[256];
-    int result = 0;
     *model = (struct tally_model){.name = tally_strdup(name), .description = tally_strdup("")};
+    if (!strcmp(name, "host"))
+        return tally_model_of_host(model) < 0 || check_model(model) < 0
+                   ? tally_error("this machine cannot be the model: %s", tally_error_text())
+                   : 0;
     char *path = model_path(name);
     FILE *file = path ? fopen(path, "re") : NULL;
+    int result = file ? read_model(model, file, path) : no_model(name, strerror(errno));
+    if (file)
+        fclose(file);
     free(path);
-    if (!file)
-        return tally_error_code(TALLY_NOT_FOUND, "there is no model \"%s\".", name);
-    while (result == 0 && fgets(line, sizeof(line), file))
-        result = parse_line(model, line);
-    fclose(file);
-    return result == 0 ? check_model(model) : result;
+    return result;
 }
 
 void tally_model_release(struct tally_model *model)
@@ -110,4 +156,32 @@ void tally_model_release(struct tally_model *model)
     free(model->name);
     free(model->description);
     *model = (struct tally_model){0};
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char **tally_model_names(void)
+{
+    size_t count = 0;
+    char **names = tally_alloc_zeroed(1, sizeof(*names));
+    char *path = model_path("generic");
+    if (path)
+        *strrchr(path, '/') = '\0';
+    DIR *folder = path ? opendir(path) : NULL;
+    free(path);
+    for (struct dirent *entry = folder ? readdir(folder) : NULL; entry; entry = readdir(folder)) {
+        const char *end = strstr(entry->d_name, ".model");
+        if (!end || end[strlen(".model")])
+            continue;
+        names = tally_realloc(names, count + 2, sizeof(*names));
+        names[count++] = strndup(entry->d_name, (size_t)(end - entry->d_name));
+        names[count] = NULL;
+    }
+    if (folder)
+        closedir(folder);
+    qsort(names, count, sizeof(*names), by_text);
+    return names;
 }

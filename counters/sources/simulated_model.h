@@ -20,8 +20,14 @@ struct tally_model {
     struct tally_model_level l1i, l1d, l2, l3, tlb;
 };
 
-/* A model by name, or by the path of its file (with a slash in it); ended with release. */
+/*
+ * A model by name, or by the path of its file (with a slash in it); "host" is this machine, see
+ * simulated_host.h. What is wrong in a file is told with its line. Ended with release.
+ */
 int tally_model_load(struct tally_model *model, const char *name);
 void tally_model_release(struct tally_model *model);
+
+/* The names that come with the command, sorted, NULL at the end; the caller frees all of it. */
+char **tally_model_names(void);
 
 #endif

@@ -1,0 +1,112 @@
+/* tallystack list --models: the machines that can be simulated. */
+#include "list_models.h"
+
+#include "base/error.h"
+#include "sources/simulated_model.h"
+#include "table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LEVELS = 5 };
+
+struct level {
+    const char *name, *unit;
+    uint64_t line;
+    const struct tally_model_level *is;
+};
+
+static void levels_of(const struct tally_model *model, struct level levels[LEVELS])
+{
+    const struct level all[LEVELS] = {{"l1i", "bytes", model->line, &model->l1i},
+                                      {"l1d", "bytes", model->line, &model->l1d},
+                                      {"l2", "bytes", model->line, &model->l2},
+                                      {"l3", "bytes", model->line, &model->l3},
+                                      {"tlb", "entries", 0, &model->tlb}};
+    for (int i = 0; i < LEVELS; i++)
+        levels[i] = all[i];
+}
+
+static void add_for_people(struct table *table, const struct tally_model *model)
+{
+    struct level levels[LEVELS];
+    levels_of(model, levels);
+    table_cell(table, "%s", model->name);
+    for (int i = 0; i < LEVELS; i++) {
+        uint64_t size = levels[i].is->size;
+        bool is_mega = size && size % (1 << 20) == 0, is_kilo = size && size % (1 << 10) == 0;
+        if (!size)
+            table_cell(table, "-");
+        else
+            table_cell(table, "%" PRIu64 "%s/%" PRIu64,
+                       is_mega   ? size >> 20
+                       : is_kilo ? size >> 10
+                                 : size,
+                       is_mega   ? "M"
+                       : is_kilo ? "K"
+                                 : "",
+                       levels[i].is->ways);
+    }
+    table_cell(table, "%" PRIu64, model->line);
+    table_cell(table, "%s", model->description);
+}
+
+static void add_for_programs(struct table *table, const struct tally_model *model)
+{
+    struct level levels[LEVELS];
+    levels_of(model, levels);
+    for (int i = 0; i < LEVELS; i++) {
+        if (!levels[i].is->size)
+            continue;
+        table_cell(table, "%s", model->name);
+        table_cell(table, "%s", levels[i].name);
+        table_cell(table, "%" PRIu64, levels[i].is->size);
+        table_cell(table, "%s", levels[i].unit);
+        table_cell(table, "%" PRIu64, levels[i].is->ways);
+        if (levels[i].line)
+            table_cell(table, "%" PRIu64, levels[i].line);
+        else
+            table_cell(table, "%s", "");
+        table_cell(table, "%s", model->description);
+    }
+}
+
+/* A machine whose caches are not told is no row, and no reason to show none of the others. */
+static int add_model(struct table *table, const char *name, bool csv)
+{
+    struct tally_model model;
+    int result = tally_model_load(&model, name);
+    if (result == 0 && csv)
+        add_for_programs(table, &model);
+    else if (result == 0)
+        add_for_people(table, &model);
+    tally_model_release(&model);
+    return result;
+}
+
+int list_models(bool csv)
+{
+    static const char *const csv_columns[] = {"name", "level", "size",        "unit",
+                                              "ways", "line",  "description", NULL};
+    static const char *const columns[] = {"name", "l1i",  "l1d",     "l2", "l3",
+                                          "tlb",  "line", "meaning", NULL};
+    struct table table = {.columns = csv ? csv_columns : columns};
+    char **names = tally_model_names();
+    int result = 0;
+    for (char **name = names; *name; name++) {
+        if (result == 0)
+            result = add_model(&table, *name, csv);
+        free(*name);
+    }
+    free(names);
+    if (result == 0 && add_model(&table, "host", csv) < 0)
+        fprintf(stderr, "tallystack list: %s\n", tally_error_text());
+    if (result == 0)
+        table_print(&table, stdout, csv);
+    if (result == 0 && !csv)
+        puts("\nl1i to l3: bytes/ways; tlb: entries/ways; line: bytes. "
+             "record --simulate=NAME takes one.");
+    table_release(&table);
+    return result;
+}
