@@ -21,7 +21,7 @@ _tallystack_options() {
     export) echo -e= --format= -i= --input= -o= --output= ;;
     stat)
         echo --csv -e= --event= -i= --input= -I= --interval-print= --multiplex -o= \
-            --output= --per-thread -r= --repeat=
+            --output= --per-thread -r= --repeat= --simulate=
         ;;
     esac
     echo -h --help --usage --version

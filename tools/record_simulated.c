@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/personality.h>
 
 int record_choose_simulated(struct record *record)
 {
@@ -16,6 +15,8 @@ int record_choose_simulated(struct record *record)
         return tally_error("--simulate goes with neither --source, --native nor -I.");
     if (tally_model_load(&record->model, record->simulate) < 0)
         return TALLY_ERROR;
+    tally_run_note(&record->run, "simulated on the model \"%s\": %s.", record->model.name,
+                   record->model.description);
     return tally_simulated_events(record->events, &record->model, &record->run, &record->list);
 }
 
@@ -26,16 +27,9 @@ static int launch_simulated(struct record *record, struct tally_session *session
     char *folder = realpath(record->output, NULL);
     int result = tally_simulated_command(&command, record->argv, &record->model, &record->list,
                                          record->within, folder ? folder : record->output, status);
-    int before = personality(0xffffffff);
-    if (before >= 0)
-        personality((unsigned long)before | ADDR_NO_RANDOMIZE);
-    if (result == 0)
-        result = tally_launch_prepare(launch, command.argv, command.environment);
-    if (before >= 0)
-        personality((unsigned long)before);
     record->start_ns = record_now_ns();
     if (result == 0)
-        result = tally_launch_go(launch, status);
+        result = tally_simulated_launch(launch, &command, status);
     if (result < 0)
         tally_session_discard(session);
     tally_simulated_command_release(&command);

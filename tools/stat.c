@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CSV_OPTION = 0x100, THREAD_OPTION, MULTIPLEX_OPTION };
+enum { CSV_OPTION = 0x100, THREAD_OPTION, MULTIPLEX_OPTION, SIMULATE_OPTION };
 
 static const struct argp_option options[] = {
     {"event", 'e', "EVENTS", 0, "Count these events, a list with commas", 0},
@@ -22,6 +22,8 @@ static const struct argp_option options[] = {
     {"per-thread", THREAD_OPTION, NULL, 0, "Print what each thread of the program counted", 0},
     {"multiplex", MULTIPLEX_OPTION, NULL, 0,
      "Let more events than the processor has counters take turns", 0},
+    {"simulate", SIMULATE_OPTION, "MODEL", OPTION_ARG_OPTIONAL,
+     "Count on a model machine (generic) instead, exactly and repeatably, but slowly", 0},
     {"csv", CSV_OPTION, NULL, 0, "Print CSV", 0},
     {"output", 'o', "FILE", 0, "Write the table to FILE instead of stderr", 0},
     {"input", 'i', "REC", 0, "Print the totals of a recording, to stdout, and run nothing", 0},
@@ -56,6 +58,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case MULTIPLEX_OPTION:
         chosen->multiplex = true;
+        return 0;
+    case SIMULATE_OPTION:
+        chosen->simulate = arg ? arg : "generic";
         return 0;
     case CSV_OPTION:
         chosen->csv = true;
@@ -112,17 +117,19 @@ static void print_totals(struct stat *stat, char **command)
     struct stat_row rows[TALLY_MAX_EVENTS + STAT_TIMES];
     char how[64] = "";
     int runs = stat->times[0].runs;
+    int times =
+        stat->options.simulate ? 0 : STAT_TIMES; /* the time of a simulation means nothing */
     int first = stat->options.by_thread ? stat->count : 0; /* the threads are printed already */
     for (int i = 0; i < stat->count; i++)
         rows[i] = stat_row_of(&stat->events[i]);
-    for (int i = 0; i < STAT_TIMES; i++)
+    for (int i = 0; i < times; i++)
         rows[stat->count + i] = stat_row_of(&stat->times[i]);
     stat_table_metrics(rows, stat->count, stat->times[0].mean);
     if (runs > 1)
         snprintf(how, sizeof(how), ", mean of %d runs (± standard deviation)", runs);
     if (!first)
         stat_print_heading(stat, command, how);
-    stat_table_rows(&stat->table, rows + first, stat->count - first + STAT_TIMES);
+    stat_table_rows(&stat->table, rows + first, stat->count - first + times);
     if (!stat->options.csv)
         putc('\n', stat->table.out);
 }
@@ -143,8 +150,9 @@ static int run_all(struct stat *stat, char **command)
     int status = 0, result = 0;
     for (uint64_t run = 0; run < stat->options.repeats && result == 0 && status != INTERRUPTED;
          run++)
-        result = stat->options.by_thread ? stat_run_by_thread(stat, command, &status)
-                                         : stat_run(stat, command, &status);
+        result = stat->options.simulate    ? stat_run_simulated(stat, command, &status)
+                 : stat->options.by_thread ? stat_run_by_thread(stat, command, &status)
+                                           : stat_run(stat, command, &status);
     if (!stat->options.interval_ms && stat->times[0].runs > 0)
         print_totals(stat, command);
     if (result < 0)
@@ -167,7 +175,7 @@ static int close_output(struct stat *stat, int status)
 
 static int stat_workload(struct stat *stat, char **command)
 {
-    if (stat_choose_events(stat) < 0)
+    if ((stat->options.simulate ? stat_choose_simulated(stat) : stat_choose_events(stat)) < 0)
         return command_failed("stat");
     stat->table = (struct stat_table){
         .out = stderr,
@@ -205,6 +213,10 @@ int cmd_stat(int argc, char **argv)
     } else if (stat->options.interval_ms && stat->options.repeats > 1) {
         tally_error("-I and -r cannot be combined.");
         status = command_failed("stat");
+    } else if (stat->options.simulate &&
+               (stat->options.interval_ms || stat->options.by_thread || stat->options.multiplex)) {
+        tally_error("--simulate goes with none of -I, --per-thread and --multiplex.");
+        status = command_failed("stat");
     } else if (stat->options.by_thread &&
                (stat->options.interval_ms || stat->options.repeats > 1)) {
         tally_error("--per-thread goes with neither -I nor -r: each run has threads of its own, "
@@ -213,6 +225,7 @@ int cmd_stat(int argc, char **argv)
     } else {
         status = stat_workload(stat, argv + first);
     }
+    tally_model_release(&stat->model);
     free(stat);
     return status;
 }

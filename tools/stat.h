@@ -3,12 +3,14 @@
  *
  * stat.c parses the options and goes through the steps; stat_events.c finds where each event is
  * counted; stat_run.c runs the program and counts; stat_threads.c does so for each thread;
+ * stat_simulated.c does both on a model machine;
  * stat_table.c prints; stat_recording.c does all of it for a recording.
  */
 #ifndef TALLY_TOOLS_STAT_H
 #define TALLY_TOOLS_STAT_H
 
 #include "events/event.h"
+#include "sources/simulated_model.h"
 #include "sources/turns.h"
 #include "stat_table.h"
 
@@ -22,6 +24,7 @@ struct stat_options {
     uint64_t interval_ms; /* 0: no series */
     const char *output;   /* NULL: stderr */
     const char *input;    /* a recording, instead of a program to run */
+    const char *simulate; /* a model machine to count on, instead of this one */
     bool by_thread;
     bool multiplex; /* more events than counters take turns */
     bool csv;
@@ -47,7 +50,8 @@ struct stat {
     struct stat_event events[TALLY_MAX_EVENTS];
     int count;
     bool takes_turns;                    /* there are more events than counters */
-    struct stat_event times[STAT_TIMES]; /* elapsed, user, system */
+    struct stat_event times[STAT_TIMES]; /* elapsed, user, system; not of a simulated run */
+    struct tally_model model;            /* with simulate */
     struct stat_table table;
 };
 
@@ -69,6 +73,13 @@ int stat_run(struct stat *stat, char **command, int *exit_status);
  * is not added to the events, only to the times.
  */
 int stat_run_by_thread(struct stat *stat, char **command, int *exit_status);
+
+/* As stat_choose_events() and stat_run(), on the model machine, which is loaded first. */
+int stat_choose_simulated(struct stat *stat);
+int stat_run_simulated(struct stat *stat, char **command, int *exit_status);
+
+/* Adds one run's value, counted in `running` of the time. */
+void stat_add_value(struct stat_event *event, double value, double running);
 
 /* Adds one run's times, in ns, to stat.times. */
 void stat_add_times(struct stat *stat, double elapsed_ns, const struct rusage *usage);

@@ -42,7 +42,7 @@ static void set_why(struct stat_event *event, const char *why)
         snprintf(event->why, sizeof(event->why), "%s", why ? why : "it could not be read");
 }
 
-static void add_value(struct stat_event *event, double value, double running)
+void stat_add_value(struct stat_event *event, double value, double running)
 {
     double before = value - event->mean;
     event->runs++;
@@ -53,9 +53,9 @@ static void add_value(struct stat_event *event, double value, double running)
 
 void stat_add_times(struct stat *stat, double elapsed_ns, const struct rusage *usage)
 {
-    add_value(&stat->times[0], elapsed_ns, 1);
-    add_value(&stat->times[1], time_ns(usage->ru_utime), 1);
-    add_value(&stat->times[2], time_ns(usage->ru_stime), 1);
+    stat_add_value(&stat->times[0], elapsed_ns, 1);
+    stat_add_value(&stat->times[1], time_ns(usage->ru_utime), 1);
+    stat_add_value(&stat->times[2], time_ns(usage->ru_stime), 1);
 }
 
 static double not_scaled(const struct tally_count *count)
@@ -204,7 +204,7 @@ static int wait_for_totals(struct run *run, int *exit_status)
             set_why(event, counts[i].why);
             continue;
         }
-        add_value(event, (double)counts[i].value, counts[i].running);
+        stat_add_value(event, (double)counts[i].value, counts[i].running);
         event->turn_deviation = tally_turns_deviation(&event->turns, &counts[i]);
     }
     stat_add_times(stat, ended - run->begun, &run->usage);

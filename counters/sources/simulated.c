@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -153,6 +154,18 @@ void tally_simulated_command_release(struct tally_simulated_command *command)
     free_list(command->argv);
     free_list(command->environment);
     *command = (struct tally_simulated_command){0};
+}
+
+int tally_simulated_launch(struct tally_launch *launch, struct tally_simulated_command *command,
+                           int *exit_status)
+{
+    int before = personality(0xffffffff);
+    if (before >= 0)
+        personality((unsigned long)before | ADDR_NO_RANDOMIZE);
+    int result = tally_launch_prepare(launch, command->argv, command->environment);
+    if (before >= 0)
+        personality((unsigned long)before);
+    return result < 0 ? result : tally_launch_go(launch, exit_status);
 }
 
 /* Totals */

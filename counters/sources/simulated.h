@@ -5,6 +5,7 @@
 #ifndef TALLY_SOURCES_SIMULATED_H
 #define TALLY_SOURCES_SIMULATED_H
 
+#include "base/launch.h"
 #include "sources/simulated_events.h"
 #include "sources/simulated_model.h"
 
@@ -22,6 +23,10 @@ struct tally_simulated_command {
 int tally_simulated_command(struct tally_simulated_command *out, char *const argv[],
                             const struct tally_model *model, const struct tally_event_list *events,
                             const char *within, const char *recording, int *exit_status);
+/* Starts it without randomised addresses; as tally_launch_prepare() and tally_launch_go(). */
+int tally_simulated_launch(struct tally_launch *launch, struct tally_simulated_command *command,
+                           int *exit_status);
+
 void tally_simulated_command_release(struct tally_simulated_command *command);
 
 /*

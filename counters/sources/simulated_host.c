@@ -51,7 +51,7 @@ static bool take_kernels(struct tally_model *model, int index)
         level->size = read_number(index, "size");
         level->ways = read_number(index, "ways_of_associativity");
     }
-    if (level == &model->l1d)
+    if (level && level == &model->l1d)
         model->line = read_number(index, "coherency_line_size");
     return type[0];
 }

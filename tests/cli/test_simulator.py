@@ -1,0 +1,135 @@
+"""The simulator's commands: the model machines, and the totals of whole programs.
+
+What the counts themselves are is held to account in tests/truth.
+"""
+
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+COLUMNS = ["name", "level", "size", "unit", "ways", "line", "description"]
+GOOD = {"line": "line 64", "l1i": "l1i 32K 8", "l1d": "l1d 32K 8", "l2": "l2 1M 16"}
+
+
+@pytest.fixture(scope="module")
+def simulator(tallystack):
+    """Skips where there is none; tests that every machine can do must not ask for it."""
+    tool = pathlib.Path(tallystack).parent.parent / "lib/tallystack/valgrind"
+    if not shutil.which("valgrind") or not tool.exists():
+        pytest.skip("there is no valgrind here")
+
+
+def test_models_have_all_levels_they_say(run_cli, read_csv):
+    rows = read_csv(run_cli(["list", "--models", "--csv"]).stdout)
+    assert list(rows[0]) == COLUMNS
+    models = {row["name"] for row in rows}
+    assert {"generic", "two-level", "intel-sapphire-rapids", "amd-zen4", "arm-neoverse-v2"} <= models
+    levels = {(row["name"], row["level"]): row for row in rows}
+    assert ("two-level", "l2") not in levels
+    assert all((model, level) in levels for model in models for level in ("l1i", "l1d"))
+    for row in rows:
+        entry = int(row["line"] or 1)
+        assert int(row["size"]) % (entry * int(row["ways"])) == 0
+        assert row["unit"] == ("entries" if row["level"] == "tlb" else "bytes")
+    for name, level in levels:  # an outer level is the larger one
+        if (name, "l3") in levels and level == "l2":
+            assert int(levels[name, "l2"]["size"]) < int(levels[name, "l3"]["size"])
+
+
+def test_models_on_a_screen(run_cli):
+    done = run_cli(["list", "--models"])
+    assert done.returncode == 0
+    line = next(line for line in done.stdout.splitlines() if line.startswith("two-level"))
+    assert line.split()[1:7] == ["32K/8", "32K/8", "-", "8M/16", "64/4", "64"]
+
+
+def test_host_is_this_machine(run_cli, read_csv):
+    kernel = pathlib.Path("/sys/devices/system/cpu/cpu0/cache")
+    rows = read_csv(run_cli(["list", "--models", "--csv"]).stdout)
+    host = {row["level"]: int(row["size"]) for row in rows if row["name"] == "host"}
+    if not (kernel / "index0/size").exists():
+        pytest.skip("the kernel does not tell this machine's caches")
+    told = {}
+    for index in kernel.glob("index[0-9]*"):
+        read = {name: (index / name).read_text().strip() for name in ("level", "type", "size")}
+        name = {"1Data": "l1d", "1Instruction": "l1i"}.get(read["level"] + read["type"],
+                                                          "l" + read["level"])
+        told[name] = int(read["size"].rstrip("KM")) << (20 if read["size"].endswith("M") else 10)
+    assert {level: size for level, size in host.items() if level != "tlb"} == told
+
+
+@pytest.mark.parametrize("changed, message", [
+    ({"l1d": "l1d 33K 8"}, ": l1d must have a power of two of sets, its size by line and ways."),
+    ({"l2": "l2 1M 0"}, ": l2 must have from 1 to 128 ways."),
+    ({"l2": "l2 1000 16"}, ": the size of l2 must be a multiple of 1024, its ways by its line."),
+    ({"l1i": ""}, ": the size of l1i must be from 1 to 1073741824."),
+    ({"line": "line 48"}, ": its line must be a power of two from 16 to 4096 bytes."),
+    ({"l2": "l2 1M"}, ':4: a model has lines as "l2 1M 16", a level, its size and its ways.'),
+    ({"l2": "l4 1M 16"}, ':4: a model has l1i, l1d, l2, l3, tlb and line, but no "l4".'),
+])
+def test_model_files_that_are_wrong(run_cli, tmp_path, changed, message):
+    (tmp_path / "my.model").write_text("\n".join({**GOOD, **changed}.values()) + "\n")
+    done = run_cli(["record", "--simulate=./my.model", "--", "true"])
+    assert (done.returncode, done.stderr) == (125, f"tallystack record: ./my.model{message}\n")
+    assert not (tmp_path / "tallystack.rec").exists()
+
+
+def test_unknown_model(run_cli):
+    done = run_cli(["stat", "--simulate=genric", "--", "true"])
+    assert done.returncode == 125
+    assert 'there is no model "genric"; there are amd-zen4, ' in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def totals(text, read_csv):
+    rows = read_csv("\n".join(line for line in text.splitlines() if "," in line and ": " not in line))
+    return {row["event"]: row for row in rows}
+
+
+def test_stat_counts_what_record_counts(simulator, run_cli, read_csv, tmp_path):
+    """Of a program without Python, which nothing but the model touches."""
+    stat = run_cli(["stat", "--simulate", "--csv", "--", "sh", "-c", "true; exit 3"])
+    record = run_cli(["record", "--simulate", "-q", "--", "sh", "-c", "true; exit 3"])
+    assert (stat.returncode, record.returncode) == (3, 3)
+    counted = totals(stat.stderr, read_csv)
+    recorded = totals(run_cli(["stat", "-i", "tallystack.rec", "--csv"]).stdout, read_csv)
+    assert {name: row["value"] for name, row in counted.items()} == {
+        name: row["value"] for name, row in recorded.items() if row["source"] == "simulated"}
+    assert {row["source"] for row in counted.values()} == {"simulated"}
+    assert int(counted["PAPI_TOT_INS"]["value"]) > 50000
+
+
+def test_stat_counts_children_and_repeats(simulator, run_cli, read_csv, tmp_path):
+    def instructions(*program):
+        done = run_cli(["stat", "--simulate", "-r", "2", "-e", "instructions", "--csv", "--",
+                        *program])
+        row = totals(done.stderr, read_csv)["instructions"]
+        assert (row["runs"], row["deviation"]) == ("2", "0.0")
+        return float(row["value"])
+    source = tmp_path / "loop.c"
+    source.write_text("int main(void) { for (volatile int i = 0; i < 1000000; i++); return 0; }\n")
+    subprocess.run(["cc", "-O1", "-o", tmp_path / "loop", source], check=True)
+    once = instructions("sh", "-c", "./loop; :")
+    twice = instructions("sh", "-c", "./loop; ./loop; :")
+    assert twice - once == pytest.approx(instructions("./loop"), rel=0.05)
+
+
+def test_stat_leaves_nothing(simulator, run_cli, tmp_path):
+    done = run_cli(["stat", "--simulate", "-e", "instructions", "--", "true"],
+                   env={"TMPDIR": str(tmp_path)})
+    assert done.returncode == 0 and not list(tmp_path.iterdir())
+
+
+def test_stat_of_no_program(simulator, run_cli):
+    done = run_cli(["stat", "--simulate", "--", "./missing"])
+    assert done.returncode == 127
+    assert 'tallystack stat: cannot run "./missing": No such file or directory.' in done.stderr
+
+
+@pytest.mark.parametrize("other", ["-I10", "--per-thread", "--multiplex"])
+def test_stat_simulated_goes_with_no_measuring(run_cli, other):
+    done = run_cli(["stat", "--simulate", other, "--", "true"])
+    assert done.returncode == 125
+    assert "--simulate goes with none of -I, --per-thread and --multiplex." in done.stderr
