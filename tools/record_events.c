@@ -166,6 +166,12 @@ int record_choose_events(struct record *record)
     if (!strcmp(record->source, "clock"))
         return use_asked_clock(record);
     for (int i = 0; i < record->list.count; i++)
+        if (record->list.events[i].is_machine_wide)
+            return tally_error(
+                "%s counts for the whole machine, and no sample can tell whose it is; "
+                "\"tallystack stat -I\" counts it over time.",
+                record->list.events[i].name);
+    for (int i = 0; i < record->list.count; i++)
         if (check_source(record, &record->list.events[i]) < 0 ||
             check_period(&record->list.events[i]) < 0)
             return TALLY_ERROR;

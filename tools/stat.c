@@ -96,6 +96,7 @@ struct stat_row stat_row_of(const struct stat_event *event)
             event->runs > 1 ? sqrt(event->squares / (event->runs - 1)) : event->turn_deviation,
         .running = event->running,
         .why = event->runs ? NULL : event->why,
+        .is_machine_wide = event->event.is_machine_wide,
         .unproven = event->unproven,
     };
 }

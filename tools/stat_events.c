@@ -94,8 +94,8 @@ static int refuse_crowd(const struct stat *stat)
 {
     int fit = fitting(stat), wanted = 0, had = 0;
     for (int i = 0; i < stat->count; i++) {
-        bool counts =
-            stat->events[i].event.source == TALLY_SOURCE_HARDWARE && !stat->events[i].is_missing;
+        bool counts = stat->events[i].event.source == TALLY_SOURCE_HARDWARE &&
+                      !stat->events[i].event.is_machine_wide && !stat->events[i].is_missing;
         wanted += counts;
         had += counts && i < fit;
     }

@@ -92,7 +92,9 @@ static struct stat_row interval_row(struct stat_event *event, const struct tally
                            : "it had no turn in this interval");
     row.deviation = NAN;
     row.why = row.runs ? NULL : event->why;
-    event->previous = *count;
+    /* What PAPI could not refresh yet is in the next value. */
+    if (!count->missing || !event->event.is_machine_wide)
+        event->previous = *count;
     return row;
 }
 

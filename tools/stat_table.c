@@ -97,6 +97,17 @@ static void add_kernel_share(struct stat_row *row, const struct stat_row *rows, 
     add_words(row, words);
 }
 
+/* Energy as power: nJ per ns are W. */
+static void add_machine_wide(struct stat_row *row, double elapsed_ns)
+{
+    char words[48];
+    if (!strcmp(row->unit, "nJ") && elapsed_ns > 0) {
+        snprintf(words, sizeof(words), "%.3f W", row->value / elapsed_ns);
+        add_words(row, words);
+    }
+    add_words(row, "machine-wide");
+}
+
 static void set_metric(struct stat_row *row, const struct stat_row *rows, int count,
                        double elapsed_ns)
 {
@@ -107,9 +118,11 @@ static void set_metric(struct stat_row *row, const struct stat_row *rows, int co
         snprintf(row->metric, sizeof(row->metric), "unproven");
     else if (!is_done && is_time && strstr(row->event, "-clock") && elapsed_ns > 0)
         snprintf(row->metric, sizeof(row->metric), "%.3f CPUs used", row->value / elapsed_ns);
-    else if (!is_done && !is_time && clock)
+    else if (!is_done && !is_time && clock && !row->is_machine_wide)
         set_rate(row, row->value / clock->value * ns_per_s);
     add_kernel_share(row, rows, count);
+    if (row->is_machine_wide)
+        add_machine_wide(row, elapsed_ns);
     if (row->runs == 1 && row->deviation < 0)
         add_words(row, "ran too little for its deviation");
 }
@@ -184,6 +197,8 @@ static void screen_value(const struct stat_row *row, char *out, size_t room)
         snprintf(out, room, "-");
     else if (!strcmp(row->unit, "ns"))
         snprintf(out, room, "%.6f s", row->value / ns_per_s);
+    else if (!strcmp(row->unit, "nJ"))
+        snprintf(out, room, "%.6f J", row->value / 1e9);
     else if (!strcmp(row->unit, "count"))
         group_digits(row->value, out, room);
     else

@@ -13,15 +13,16 @@ struct stat_row {
     const char *event; /* borrowed, as are unit, source and why */
     const char *unit;  /* "count", "ns", "J" */
     const char *source;
-    const char *process; /* with by_thread: "PID NAME"; NULL: the whole run */
-    const char *thread;  /* with by_thread: "TID NAME" */
-    const char *why;     /* why it is missing; NULL when not */
-    double value;        /* the mean over the runs */
-    double deviation;    /* their standard deviation; printed from two runs on */
-    double running;      /* 0..1 */
-    int runs;            /* how many there were; 0 when it is missing */
-    bool unproven;       /* its 0 may mean that nothing was counted */
-    char metric[96];     /* set by stat_table_metrics() */
+    const char *process;  /* with by_thread: "PID NAME"; NULL: the whole run */
+    const char *thread;   /* with by_thread: "TID NAME" */
+    const char *why;      /* why it is missing; NULL when not */
+    double value;         /* the mean over the runs */
+    double deviation;     /* their standard deviation; printed from two runs on */
+    double running;       /* 0..1 */
+    int runs;             /* how many there were; 0 when it is missing */
+    bool is_machine_wide; /* of all that the machine did meanwhile, not of the program alone */
+    bool unproven;        /* its 0 may mean that nothing was counted */
+    char metric[96];      /* set by stat_table_metrics() */
 };
 
 struct stat_table {

@@ -29,6 +29,10 @@ static int choose_counted(const struct stat *stat, struct tally_event *events, i
                                "of the whole process; \"tallystack doctor\" says what would mend "
                                "it.",
                                event->name);
+        if (event->is_machine_wide)
+            return tally_error("\"%s\" counts for the whole machine and cannot be told thread by "
+                               "thread.",
+                               event->name);
         if (stat->events[i].is_missing)
             continue;
         events[count] = *event;

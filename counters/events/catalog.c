@@ -1,6 +1,7 @@
 #include "events/catalog.h"
 
 #include "events/aliases.h"
+#include "events/component.h"
 #include "events/libpfm.h"
 #include "events/papi.h"
 
@@ -34,5 +35,8 @@ int tally_catalog_each(unsigned int kinds,
     forward.kind = TALLY_CATALOG_NATIVE;
     if (!result && kinds & TALLY_CATALOG_NATIVE)
         result = tally_pfm_each(pass, &forward);
+    forward.kind = TALLY_CATALOG_COMPONENT;
+    if (!result && kinds & TALLY_CATALOG_COMPONENT && tally_papi_start() == 0)
+        result = tally_component_each(pass, &forward);
     return result;
 }

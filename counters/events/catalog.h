@@ -10,7 +10,8 @@ enum tally_catalog_kind {
     TALLY_CATALOG_ALIAS = 1,
     TALLY_CATALOG_PRESET = 2,
     TALLY_CATALOG_NATIVE = 4,
-    TALLY_CATALOG_ALL = 7,
+    TALLY_CATALOG_COMPONENT = 8, /* of PAPI, other than the processor's */
+    TALLY_CATALOG_ALL = 15,
 };
 
 /*

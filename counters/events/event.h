@@ -26,6 +26,8 @@ enum tally_unit {
     TALLY_UNIT_COUNT,
     TALLY_UNIT_NS,
     TALLY_UNIT_JOULE,
+    TALLY_UNIT_NJ,
+    TALLY_UNIT_BYTE,
 };
 
 enum {
@@ -47,12 +49,13 @@ struct tally_event {
     char name[96]; /* as it was asked for, without the period */
     enum tally_source_kind source;
     enum tally_unit unit;
-    bool is_clock;      /* counts time: sampled by frequency by default */
-    bool period_given;  /* by the user, with a last :NUMBER */
-    bool read_only;     /* a last :0: never sampled, read along with the first event */
-    uint64_t period;    /* events per sample; 0 when sampled by frequency */
-    uint64_t frequency; /* samples per second; 0 when sampled by period */
-    int term_count;     /* 0: a preset that this processor does not have; its probe says no */
+    bool is_machine_wide; /* of another component of PAPI, by `name`: it has no terms */
+    bool is_clock;        /* counts time: sampled by frequency by default */
+    bool period_given;    /* by the user, with a last :NUMBER */
+    bool read_only;       /* a last :0: never sampled, read along with the first event */
+    uint64_t period;      /* events per sample; 0 when sampled by frequency */
+    uint64_t frequency;   /* samples per second; 0 when sampled by period */
+    int term_count;       /* 0: a preset that this processor does not have; its probe says no */
     struct tally_term terms[TALLY_MAX_TERMS];
 };
 
@@ -112,6 +115,6 @@ const char *tally_precision_note(const struct tally_event *event);
 int tally_sigtrap_probe(void);
 
 const char *tally_source_name(enum tally_source_kind source); /* "software", ... */
-const char *tally_unit_name(enum tally_unit unit);            /* "count", "ns", "J" */
+const char *tally_unit_name(enum tally_unit unit); /* "count", "ns", "J", "nJ", "bytes" */
 
 #endif

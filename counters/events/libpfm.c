@@ -122,6 +122,19 @@ bool tally_pfm_is_foreign(const char *encoding, const char **description)
     return false;
 }
 
+bool tally_pfm_is_uncore(const char *name)
+{
+    pfm_pmu_info_t info;
+    const char *end = strstr(name, "::");
+    if (!end || start() < 0)
+        return false;
+    size_t size = (size_t)(end - name);
+    for (int pmu = PFM_PMU_NONE; pmu < PFM_PMU_MAX; pmu++)
+        if (pmu_info(pmu, &info) && !strncmp(info.name, name, size) && !info.name[size])
+            return info.type == PFM_PMU_TYPE_UNCORE && info.is_present;
+    return false;
+}
+
 const char *tally_pfm_processor(void)
 {
     pfm_pmu_info_t info;

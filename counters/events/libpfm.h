@@ -29,6 +29,9 @@ bool tally_pfm_is_foreign(const char *encoding, const char **description);
 /* After another library may have ended libpfm4. */
 void tally_pfm_start_again(void);
 
+/* Whether a name is one of a PMU outside the cores of this machine (energy, memory controllers). */
+bool tally_pfm_is_uncore(const char *name);
+
 /* What libpfm4 calls this machine's processor; NULL when it does not know it. */
 const char *tally_pfm_processor(void);
 

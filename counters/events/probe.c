@@ -1,5 +1,6 @@
 /* Availability by doing. */
 #include "base/error.h"
+#include "events/component.h"
 #include "events/machine.h"
 #include "events/perf.h"
 
@@ -195,8 +196,22 @@ static void refuse(struct trial *trial, int code)
     snprintf(trial->probe->reason, sizeof(trial->probe->reason), "%s", tally_error_text());
 }
 
+/* A component of PAPI counts the machine's doing, of which the exercise is hardly a part. */
+static void probe_component(struct trial *trial)
+{
+    double value = 0;
+    if (tally_component_try(trial->event, exercise, &value) < 0)
+        refuse(trial, TALLY_NOT_FOUND);
+    else
+        trial->probe->availability = value > 0 ? TALLY_AVAILABLE_YES : TALLY_AVAILABLE_UNPROVEN;
+}
+
 static void start(struct trial *trial)
 {
+    if (trial->event->is_machine_wide) {
+        probe_component(trial);
+        return;
+    }
     int code = tally_perf_check(trial->event);
     if (code == 0) {
         int error = open_precise(trial);
@@ -268,7 +283,7 @@ void tally_events_probe(struct tally_event *events, int count, struct tally_prob
         return;
     measure(trials, count);
     for (int i = 0; i < count; i++) {
-        if (out[i].availability == TALLY_AVAILABLE_NO)
+        if (out[i].availability == TALLY_AVAILABLE_NO || events[i].is_machine_wide)
             continue;
         if (trials[i].sum <= 0 && !trials[i].has_run && count > 1)
             probe_alone(&trials[i]);

@@ -4,6 +4,7 @@
 #include "base/parse.h"
 #include "events/aliases.h"
 #include "events/catalog.h"
+#include "events/component.h"
 #include "events/event.h"
 #include "events/libpfm.h"
 #include "events/papi.h"
@@ -22,7 +23,7 @@ const char *tally_source_name(enum tally_source_kind source)
 
 const char *tally_unit_name(enum tally_unit unit)
 {
-    static const char *const names[] = {"count", "ns", "J"};
+    static const char *const names[] = {"count", "ns", "J", "nJ", "bytes"};
     return names[unit];
 }
 
@@ -135,6 +136,10 @@ static int resolve_one(char *text, uint64_t frequency, struct tally_event *event
         return tally_error("the list of events has an empty name in it.");
     if (strlen(text) >= sizeof(event->name))
         return tally_error("the event name \"%.60s...\" is too long.", text);
+    if (tally_component_is_name(text)) {
+        snprintf(event->name, sizeof(event->name), "%s", text);
+        return tally_component_event(text, event);
+    }
     if (take_period(text, event) < 0)
         return TALLY_ERROR;
     snprintf(event->name, sizeof(event->name), "%s", text);

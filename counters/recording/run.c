@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char *const source_names[] = {"software", "hardware", "clock", "simulated"};
-static const char *const unit_names[] = {"count", "ns", "J"};
+static const char *const unit_names[] = {"count", "ns", "J", "nJ", "bytes"};
 
 static json_t *term_to_json(const struct tally_term *term)
 {
@@ -100,7 +100,7 @@ static bool event_from_json(struct tally_run_event *run_event, json_t *json)
                     "terms", &terms) < 0)
         return false;
     int source_index = index_of(source, source_names, 4),
-        unit_index = index_of(unit, unit_names, 3);
+        unit_index = index_of(unit, unit_names, 5);
     size_t count = json_array_size(terms);
     if (source_index < 0 || unit_index < 0 || count < 1 || count > TALLY_MAX_TERMS ||
         strlen(name) >= sizeof(event->name))

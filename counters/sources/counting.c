@@ -2,10 +2,17 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "sources/sources.h"
 
 #include <stdlib.h>
 
-enum { KINDS = TALLY_SOURCE_SIMULATED + 1 };
+enum { COMPONENTS = TALLY_SOURCE_SIMULATED + 1, KINDS };
+
+static const struct tally_source *source_of(int kind)
+{
+    return kind == COMPONENTS ? &tally_components_source
+                              : tally_source_of((enum tally_source_kind)kind);
+}
 
 /* The events of one source. */
 struct part {
@@ -23,7 +30,7 @@ void tally_counting_close(struct tally_counting *counting)
 {
     for (int kind = 0; counting && kind < KINDS; kind++)
         if (counting->parts[kind].context)
-            tally_source_of((enum tally_source_kind)kind)->close(counting->parts[kind].context);
+            source_of(kind)->close(counting->parts[kind].context);
     free(counting);
 }
 
@@ -32,13 +39,14 @@ int tally_counting_open(struct tally_counting **out, const struct tally_event *e
 {
     struct tally_counting *counting = tally_alloc_zeroed(1, sizeof(*counting));
     for (int i = 0; i < count; i++) {
-        struct part *part = &counting->parts[events[i].source];
+        struct part *part =
+            &counting->parts[events[i].is_machine_wide ? COMPONENTS : (int)events[i].source];
         part->events[part->count] = events[i];
         part->place[part->count++] = i;
     }
     for (int kind = 0; kind < KINDS; kind++) {
         struct part *part = &counting->parts[kind];
-        const struct tally_source *source = tally_source_of((enum tally_source_kind)kind);
+        const struct tally_source *source = source_of(kind);
         if (part->count > 0 && source->open(&part->context, part->events, part->count, pid) < 0) {
             tally_counting_close(counting);
             return TALLY_ERROR;
@@ -55,7 +63,7 @@ int tally_counting_read(struct tally_counting *counting, struct tally_count *cou
         const struct part *part = &counting->parts[kind];
         if (part->count == 0)
             continue;
-        if (tally_source_of((enum tally_source_kind)kind)->read(part->context, own) < 0)
+        if (source_of(kind)->read(part->context, own) < 0)
             return TALLY_ERROR;
         for (int i = 0; i < part->count; i++)
             counts[part->place[i]] = own[i];

@@ -9,10 +9,21 @@ import pytest
 FAULT = pathlib.Path(__file__).resolve().parent.parent / "fault"
 
 
+def preloaded(folder, name):
+    """An environment in which all programs are preloaded with tests/fault/NAME.c."""
+    library = folder / f"{name}.so"
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library,
+                    FAULT / f"{name}.c", "-ldl"], check=True)
+    return dict(os.environ, LD_PRELOAD=str(library), ASAN_OPTIONS="verify_asan_link_order=0")
+
+
 @pytest.fixture(scope="session")
 def fake_pmu(tmp_path_factory):
     """An environment in which the processor seems to have a PMU."""
-    library = tmp_path_factory.mktemp("pmu") / "fake_pmu.so"
-    subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library,
-                    FAULT / "fake_pmu.c", "-ldl"], check=True)
-    return dict(os.environ, LD_PRELOAD=str(library), ASAN_OPTIONS="verify_asan_link_order=0")
+    return preloaded(tmp_path_factory.mktemp("pmu"), "fake_pmu")
+
+
+@pytest.fixture(scope="session")
+def fake_papi(tmp_path_factory):
+    """An environment in which PAPI has a meter of energy."""
+    return preloaded(tmp_path_factory.mktemp("papi"), "fake_papi")

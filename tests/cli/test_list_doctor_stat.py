@@ -387,6 +387,42 @@ def test_user_and_kernel_side_by_side(tallystack, has_perf, fake_pmu):
     assert "per cycle" in found["instructions:u"]["metric"]
 
 
+def test_other_components_of_papi(tallystack, fake_papi):
+    """meter:::package has exactly one watt."""
+    done = run(tallystack, "stat", "--csv", "-e", "meter:::package,task-clock", "sleep", "0.3",
+               env=fake_papi)
+    assert done.returncode == 0, done.stderr
+    found = table(done.stderr)
+    energy, elapsed = found["meter:::package"], int(found["elapsed"]["value"])
+    assert (energy["unit"], energy["source"]) == ("nJ", "hardware")
+    assert elapsed <= int(energy["value"]) < elapsed + 5e7
+    assert re.fullmatch(r"1\.[01]\d\d W; machine-wide", energy["metric"])
+    series = rows(run(tallystack, "stat", "--csv", "-I", "100", "-e", "meter:::package", "sleep",
+                      "0.45", env=fake_papi).stderr)
+    assert len(series) == 5
+    assert sum(int(row["value"]) for row in series) == pytest.approx(4.5e8, rel=0.2)
+    listed = rows(run(tallystack, "list", "--csv", ":::", env=fake_papi).stdout)
+    found = {row["name"]: row for row in listed}
+    assert found["meter:::package"]["available"] == "yes"
+    assert "machine-wide" in found["meter:::package"]["description"]
+    assert found["io:::rchar"]["available"] == "no"
+
+
+@pytest.mark.parametrize("command, words", [
+    (["stat", "-e", "io:::rchar"], "of tallystack itself"),
+    (["stat", "-e", "broken:::package"], "no meter is plugged in"),
+    (["stat", "-e", "meter:::pakage"], "tallystack list meter"),
+    (["stat", "-e", "nothing:::at:all"], "without such a component"),
+    (["stat", "--per-thread", "-e", "meter:::package"], "thread by thread"),
+    (["record", "-e", "task-clock,meter:::package"], "tallystack stat -I"),
+])
+def test_components_that_cannot_count(tallystack, fake_papi, tmp_path, command, words):
+    done = run(tallystack, *command, "true", env=fake_papi, cwd=tmp_path)
+    assert done.returncode == 125
+    assert words in done.stderr
+    one_sentence(done.stderr)
+
+
 def test_precision_falls_aloud(tallystack, has_perf, fake_pmu):
     one = dict(fake_pmu, FAKE_PRECISE="1")
     done = run(tallystack, "stat", "--csv", "-e", "cycles:ppp", "true", env=one)
