@@ -4,6 +4,8 @@
 
 enum { FEWEST_STEPS = 10 };
 
+static const double turn_ns = 4e6; /* perf_event_mux_interval_ms, as kernels come */
+
 void tally_turns_step(struct tally_turns *turns, const struct tally_count *count)
 {
     if (count->missing)
@@ -34,5 +36,6 @@ double tally_turns_deviation(const struct tally_turns *turns, const struct tally
     double squares =
         turns->count_square - 2 * rate * turns->product + rate * rate * turns->time_square;
     double variance = squares / (2.0 * (turns->steps - 1));
-    return variance > 0 ? sqrt(turns->steps * variance * (1 - share)) / share : 0;
+    variance = variance > 0 ? turns->steps * variance * (1 - share) / (share * share) : 0;
+    return sqrt(variance + rate * turn_ns * rate * turn_ns);
 }

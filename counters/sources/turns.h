@@ -5,7 +5,8 @@
  * steps, the counts tell how much the rate changes from one step to the next, and from that follows
  * the deviation of the ratio estimator (count / time running) x time enabled, by the method of
  * successive differences: K. Wolter, Introduction to Variance Estimation (2007), 8.2, with the
- * finite population correction, since what was counted is known.
+ * finite population correction, since what was counted is known. One turn's count is added to it:
+ * the first turn, a program's start, is unlike all others, and an event has it whole or not at all.
  */
 #ifndef TALLY_SOURCES_TURNS_H
 #define TALLY_SOURCES_TURNS_H
