@@ -123,8 +123,16 @@ static void check_sigtrap(struct table *table)
     int result = tally_sigtrap_probe();
     if (result == TALLY_NOT_ALLOWED)
         tally_machine_refusal(-try_event("page-faults:u"), &cause, &command);
-    row(table, "sigtrap", result == 0 ? "ok" : "no",
-        result == 0 ? "events are sampled at the very instruction" : tally_error_text(), command);
+    if (result == 0 && tally_sigtrap_interrupts())
+        row(table, "sigtrap", "limited",
+            "before Linux 6.11 a sample within poll() or nanosleep() ends it with EINTR; Python's "
+            "own "
+            "calls try again",
+            "count user code alone for programs that mind: -e cycles:u or -e task-clock:u");
+    else
+        row(table, "sigtrap", result == 0 ? "ok" : "no",
+            result == 0 ? "events are sampled at the very instruction" : tally_error_text(),
+            command);
 }
 
 static void check_pmu(struct table *table)
@@ -153,9 +161,12 @@ static void check_papi(struct table *table)
         "");
     if (!starts)
         return;
+    int level;
     bool counts = tally_papi_component() >= 0;
+    bool by_level = !counts && tally_machine_paranoid(&level) && level > 2;
     row(table, "papi_perf_event", counts ? "ok" : "limited",
-        counts ? "enabled" : tally_error_text(), "");
+        counts ? "enabled" : tally_error_text(),
+        by_level ? "sudo sysctl kernel.perf_event_paranoid=1" : "");
 }
 
 static void add_python(const struct python *python, void *data)

@@ -114,6 +114,12 @@ const char *tally_precision_note(const struct tally_event *event);
  */
 int tally_sigtrap_probe(void);
 
+/*
+ * Whether such a sample, if it falls into the kernel's part of nanosleep(), poll() and the like,
+ * ends them with EINTR: before Linux 6.11. Events of user code alone (":u") do not.
+ */
+bool tally_sigtrap_interrupts(void);
+
 const char *tally_source_name(enum tally_source_kind source); /* "software", ... */
 const char *tally_unit_name(enum tally_unit unit); /* "count", "ns", "J", "nJ", "bytes" */
 

@@ -25,17 +25,28 @@ static void on_trap(int signal, siginfo_t *info, void *context)
         arrived = 1;
 }
 
+static bool is_kernel_at_least(int major, int minor, struct utsname *kernel)
+{
+    int its_major = 0, its_minor = 0;
+    if (uname(kernel) < 0 || sscanf(kernel->release, "%d.%d", &its_major, &its_minor) != 2)
+        return false;
+    return its_major > major || (its_major == major && its_minor >= minor);
+}
+
 /* Before 5.18 a thread that blocks SIGTRAP while one is due is killed. */
 static int check_release(void)
 {
     struct utsname kernel;
-    int major = 0, minor = 0;
-    if (uname(&kernel) < 0 || sscanf(kernel.release, "%d.%d", &major, &minor) != 2)
-        return tally_error("the kernel does not tell its version.");
-    if (major > 5 || (major == 5 && minor >= 18))
+    if (is_kernel_at_least(5, 18, &kernel))
         return 0;
     return tally_error("kernel %s is older than 5.18, the first that delivers samples safely.",
                        kernel.release);
+}
+
+bool tally_sigtrap_interrupts(void)
+{
+    struct utsname kernel;
+    return !is_kernel_at_least(6, 11, &kernel);
 }
 
 static void spin_until_it_arrives(void)

@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from guest import HERE, check, near, read_csv, record, run, stat
+from guest import HERE, ROOT, check, near, read_csv, record, run, stat
 
 LOAD = HERE / "load.py"
 ROUNDS = 20
@@ -106,4 +106,20 @@ def test_without_events_it_samples_cycles():
     samples = sum(int(row["samples"]) for row in rows if row["samples"])
     figures = f"{', '.join(names)}; {samples} samples of cycles"
     check(names[0] == "cycles" and samples > 100, figures)
+    return figures
+
+
+def test_samples_of_user_code_interrupt_nothing():
+    """This kernel, 6.1, ends a sleep or poll that a sample of kernel code falls into."""
+    calls = ROOT / "tests/workloads/interrupted_calls.py"
+    counts = {}
+    for event in ("cycles:u:100k", "context-switches", "cycles:100k"):
+        done = run("tallystack", "record", "-q", "-e", event, "-o", "run.rec", "--", "python3", calls,
+                   "2000")
+        counts[event] = json.loads(done.stdout)
+    figures = "\n".join(f"{event}: {count}" for event, count in counts.items())
+    for event, count in counts.items():
+        check(all(number == 0 for call, number in count.items()
+                  if event != "cycles:100k" or call not in ("nanosleep", "poll")), figures)
+    check(sum(int(row["samples"]) for row in rows_of("run.rec", "function", "cycles")) > 1000, figures)
     return figures
