@@ -10,7 +10,7 @@ _tallystack_commands='doctor list plot record report annotate export stat'
 _tallystack_options() {
     case $1 in
     doctor) echo --csv ;;
-    list) echo --csv --models ;;
+    list) echo --csv --models --simulate ;;
     record)
         echo -e= --event= -F= --frequency= -I= --interval= --max-size= --native -o= --output= \
             -q --quiet --simulate= --source= --within=

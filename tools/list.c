@@ -7,6 +7,7 @@
 #include "events/catalog.h"
 #include "events/event.h"
 #include "list_models.h"
+#include "sources/simulated.h"
 #include "table.h"
 
 #include <fnmatch.h>
@@ -15,14 +16,15 @@
 
 struct options {
     const char *pattern; /* NULL: aliases and presets */
-    bool csv, models;
+    bool csv, models, simulated;
 };
 
-enum { CSV_OPTION = 0x100, MODELS_OPTION };
+enum { CSV_OPTION = 0x100, MODELS_OPTION, SIMULATE_OPTION };
 
 static const struct argp_option options[] = {
     {"csv", CSV_OPTION, NULL, 0, "Print CSV", 0},
     {"models", MODELS_OPTION, NULL, 0, "List the machines that record --simulate can model", 0},
+    {"simulate", SIMULATE_OPTION, NULL, 0, "List the events that record --simulate counts", 0},
     {0},
 };
 
@@ -32,6 +34,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     switch (key) {
     case CSV_OPTION:
         chosen->csv = true;
+        return 0;
+    case SIMULATE_OPTION:
+        chosen->simulated = true;
         return 0;
     case MODELS_OPTION:
         chosen->models = true;
@@ -121,6 +126,19 @@ static int try_one(const char *name, enum tally_catalog_kind kind, const char *d
     return 0;
 }
 
+static int add_simulated(const char *name, const char *description, void *data)
+{
+    struct listing *listing = data;
+    const struct tally_event event = {.source = TALLY_SOURCE_SIMULATED, .unit = TALLY_UNIT_COUNT};
+    if (!matches(name, listing->options->pattern))
+        return 0;
+    int result = tally_simulated_probe();
+    add(&listing->table, name, &event,
+        availability_name(result < 0 ? TALLY_AVAILABLE_NO : TALLY_AVAILABLE_YES),
+        result < 0 ? tally_error_text() : "", description);
+    return 0;
+}
+
 /* The reason without the event's name, so that equal ones can be told once. */
 static const char *common_part(const char *reason)
 {
@@ -164,10 +182,13 @@ static void print_for_people(const struct table *from)
     table_release(&table);
 }
 
-static int no_match(const char *pattern)
+static int no_match(const char *pattern, bool simulated)
 {
     struct tally_buffer nearest = {0};
-    if (tally_catalog_nearest(pattern, &nearest))
+    if (simulated)
+        tally_error("no simulated event matches \"%s\"; \"tallystack list --simulate\" shows all.",
+                    pattern);
+    else if (tally_catalog_nearest(pattern, &nearest))
         tally_error("no event matches \"%s\"; near to it: %s.", pattern, nearest.data);
     else
         tally_error("no event matches \"%s\"; \"tallystack list\" shows the everyday names.",
@@ -189,9 +210,12 @@ int cmd_list(int argc, char **argv)
     unsigned int kinds =
         chosen.pattern ? TALLY_CATALOG_ALL : TALLY_CATALOG_ALIAS | TALLY_CATALOG_PRESET;
     int status = 0;
-    tally_catalog_each(kinds, try_one, &listing);
+    if (chosen.simulated)
+        tally_simulated_each(add_simulated, &listing);
+    else
+        tally_catalog_each(kinds, try_one, &listing);
     if (listing.table.count == 0)
-        status = no_match(chosen.pattern);
+        status = no_match(chosen.pattern, chosen.simulated);
     else if (chosen.csv)
         table_print(&listing.table, stdout, true);
     else

@@ -51,6 +51,8 @@ static double now_ns(void)
 static int take_totals(struct stat *stat, const struct tally_session *session)
 {
     struct tally_run run = {.event_count = stat->count};
+    for (int i = 0; i < stat->count; i++)
+        run.events[i].event = stat->events[i].event;
     uint32_t images = 0;
     char refusal[128];
     int result =

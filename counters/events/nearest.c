@@ -1,4 +1,5 @@
-/* Names near to a mistyped one, by edit distance. */
+#include "events/nearest.h"
+
 #include "events/aliases.h"
 #include "events/catalog.h"
 
@@ -6,14 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NEAREST = 3, LONGEST = 96 };
-
-struct search {
-    const char *wanted;
-    int distance[NEAREST];
-    char name[NEAREST][LONGEST];
-    int found;
-};
+enum { LONGEST = TALLY_NEAREST_SIZE };
 
 static int smaller(int a, int b)
 {
@@ -65,35 +59,44 @@ static int distance(const char *wanted, const char *name)
     return strcasestr(name, wanted) ? smaller(best, 2) : best;
 }
 
-static int consider(const char *name, enum tally_catalog_kind kind, const char *description,
-                    void *data)
+void tally_nearest_consider(struct tally_nearest *search, const char *name)
 {
-    struct search *search = data;
     int wanted_size = (int)strlen(search->wanted), far = distance(search->wanted, name);
     int limit = wanted_size / 2 > 2 ? wanted_size / 2 : 2;
     int place = search->found;
-    (void)description;
-    if (kind == TALLY_CATALOG_NATIVE && !strncmp(name, "perf::", 6) && tally_alias_find(name + 6))
-        return 0;
     while (place > 0 && far < search->distance[place - 1])
         place--;
-    if (far > limit || place == NEAREST)
-        return 0;
-    int moved = smaller(search->found, NEAREST - 1) - place;
+    if (far > limit || place == TALLY_NEAREST)
+        return;
+    int moved = smaller(search->found, TALLY_NEAREST - 1) - place;
     memmove(search->name[place + 1], search->name[place], (size_t)moved * LONGEST);
     memmove(&search->distance[place + 1], &search->distance[place],
             (size_t)moved * sizeof(search->distance[0]));
     snprintf(search->name[place], LONGEST, "%s", name);
     search->distance[place] = far;
-    search->found = smaller(search->found + 1, NEAREST);
+    search->found = smaller(search->found + 1, TALLY_NEAREST);
+}
+
+int tally_nearest_print(const struct tally_nearest *search, struct tally_buffer *out)
+{
+    for (int i = 0; i < search->found; i++)
+        tally_buffer_printf(out, "%s%s", i ? ", " : "", search->name[i]);
+    return search->found;
+}
+
+static int consider(const char *name, enum tally_catalog_kind kind, const char *description,
+                    void *data)
+{
+    (void)description;
+    if (kind != TALLY_CATALOG_NATIVE || strncmp(name, "perf::", 6) != 0 ||
+        !tally_alias_find(name + 6))
+        tally_nearest_consider(data, name);
     return 0;
 }
 
 int tally_catalog_nearest(const char *name, struct tally_buffer *out)
 {
-    struct search search = {.wanted = name};
+    struct tally_nearest search = {.wanted = name};
     tally_catalog_each(TALLY_CATALOG_ALL, consider, &search);
-    for (int i = 0; i < search.found; i++)
-        tally_buffer_printf(out, "%s%s", i ? ", " : "", search.name[i]);
-    return search.found;
+    return tally_nearest_print(&search, out);
 }

@@ -276,6 +276,15 @@ void tally_report_text(FILE *out, const struct tally_view *view, size_t limit, i
 
 /* Heading */
 
+static void print_term(FILE *out, const struct tally_term *term, bool is_first)
+{
+    if (!is_first)
+        fputs(term->factor < 0 ? " - " : " + ", out);
+    if (fabs(term->factor) != 1)
+        fprintf(out, "%g x ", fabs(term->factor));
+    fputs(term->encoding, out);
+}
+
 static void print_event_lines(FILE *out, const struct tally_recording *recording,
                               const struct tally_profile *profile)
 {
@@ -283,11 +292,9 @@ static void print_event_lines(FILE *out, const struct tally_recording *recording
     for (int i = 0; i < run->event_count; i++) {
         const struct tally_event *event = &run->events[i].event;
         char total[32], lost[32];
-        fprintf(out, "event: %s, source %s (%s", event->name, tally_source_name(event->source),
-                event->terms[0].encoding);
-        for (int k = 1; k < event->term_count; k++)
-            fprintf(out, " %c %s", event->terms[k].factor < 0 ? '-' : '+',
-                    event->terms[k].encoding);
+        fprintf(out, "event: %s, source %s (", event->name, tally_source_name(event->source));
+        for (int k = 0; k < event->term_count; k++)
+            print_term(out, &event->terms[k], k == 0);
         fputs("), ", out);
         if (event->source == TALLY_SOURCE_SIMULATED)
             fputs("exact", out);

@@ -68,8 +68,9 @@ static char *events_argument(const struct tally_event_list *events)
 {
     struct tally_buffer text = {0};
     for (int i = 0; i < events->count; i++)
-        tally_buffer_printf(&text, "%s%" PRIx64,
-                            i ? "," : "--events=", events->events[i].terms[0].config);
+        for (int k = 0; k < events->events[i].term_count; k++)
+            tally_buffer_printf(&text, "%s%" PRIx64,
+                                text.size ? "," : "--events=", events->events[i].terms[k].config);
     return text.data;
 }
 
@@ -109,26 +110,42 @@ static char **make_arguments(const char *valgrind, char *const argv[],
     return out;
 }
 
+/* The tool's folder and Valgrind, which the caller frees; or the sentence what is missing. */
+static int find_tool(char **tool, char **valgrind)
+{
+    static const char *const places[] = {"../lib/tallystack", TALLYSTACK_LIB_FROM_BIN};
+    *tool = tally_file_beside_command(places, 2, "valgrind");
+    *valgrind = in_path("valgrind");
+    if (!*tool)
+        return tally_error("this tallystack was built without the simulator; build it where the "
+                           "package \"valgrind\" is installed.");
+    if (!*valgrind)
+        return tally_error("--simulate needs valgrind, which is not installed; install the "
+                           "package \"valgrind\".");
+    return 0;
+}
+
+int tally_simulated_probe(void)
+{
+    char *tool, *valgrind;
+    int result = find_tool(&tool, &valgrind);
+    free(tool);
+    free(valgrind);
+    return result;
+}
+
 int tally_simulated_command(struct tally_simulated_command *out, char *const argv[],
                             const struct tally_model *model, const struct tally_event_list *events,
                             const char *within, const char *recording, int *exit_status)
 {
-    static const char *const places[] = {"../lib/tallystack", TALLYSTACK_LIB_FROM_BIN};
+    char *tool, *valgrind, *program = in_path(argv[0]);
     *out = (struct tally_simulated_command){0};
-    char *tool = tally_file_beside_command(places, 2, "valgrind");
-    char *valgrind = in_path("valgrind"), *program = in_path(argv[0]);
-    int result = 0;
-    if (!tool)
-        result = tally_error("this tallystack was built without the simulator; build it where the "
-                             "package \"valgrind\" is installed.");
-    else if (!valgrind)
-        result = tally_error("--simulate needs valgrind, which is not installed; install the "
-                             "package \"valgrind\".");
-    else if (!program) {
+    int result = find_tool(&tool, &valgrind);
+    if (result == 0 && !program) {
         *exit_status = TALLY_EXIT_NOT_FOUND;
         result =
             tally_error_code(TALLY_NOT_FOUND, "cannot run \"%s\": %s.", argv[0], strerror(ENOENT));
-    } else if (!is_executable(program)) {
+    } else if (result == 0 && !is_executable(program)) {
         *exit_status = TALLY_EXIT_CANNOT_RUN;
         result = tally_error("cannot run \"%s\": %s.", argv[0], strerror(EACCES));
     }
@@ -255,8 +272,12 @@ int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *image
                        "count for the same function farther out.");
     *images = totals.images;
     memcpy(refusal, totals.refusal, sizeof(totals.refusal));
-    for (int i = 0; i < run->event_count; i++) {
-        run->events[i].total = totals.counts[i];
+    for (int i = 0, counter = 0; i < run->event_count; i++) {
+        const struct tally_event *event = &run->events[i].event;
+        double total = 0;
+        for (int k = 0; k < event->term_count; k++)
+            total += event->terms[k].factor * (double)totals.counts[counter++];
+        run->events[i].total = (uint64_t)total;
         run->events[i].has_total = totals.images > 0;
     }
     return 0;

@@ -11,6 +11,9 @@
 
 #include <stdint.h>
 
+/* Whether programs can be simulated here: 0, or a negative number with the reason. */
+int tally_simulated_probe(void);
+
 struct tally_simulated_command {
     char **argv, **environment; /* owned */
 };

@@ -1,9 +1,12 @@
 #include "sources/simulated_events.h"
 
+#include "base/buffer.h"
 #include "base/error.h"
+#include "events/nearest.h"
 #include "simulator/raw.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -13,39 +16,51 @@
 
 static const struct simulated_event {
     const char *name, *alias;
-    uint64_t mask;
+    uint64_t mask; /* 0: it is estimated from others */
+    const char *description;
 } simulated_events[] = {
-    {"PAPI_TOT_INS", "instructions", BIT(INSTRUCTIONS)},
-    {"PAPI_LD_INS", "L1-dcache-loads", BIT(LOADS)},
-    {"PAPI_SR_INS", "L1-dcache-stores", BIT(STORES)},
-    {"PAPI_L1_ICM", "L1-icache-load-misses", BIT(L1_FETCH)},
-    {"PAPI_L1_DCM", NULL, DATA(L1)},
-    {"PAPI_L2_TCM", NULL, ALL(L2)},
-    {"PAPI_L3_TCM", "cache-misses", ALL(L3)},
-    {"PAPI_BR_INS", "branches", BIT(BRANCHES)},
-    {"PAPI_BR_MSP", "branch-misses", BIT(CONDITIONAL_MISS) | BIT(INDIRECT_MISS)},
+    {"PAPI_TOT_INS", "instructions", BIT(INSTRUCTIONS), "instructions"},
+    {"PAPI_LD_INS", "L1-dcache-loads", BIT(LOADS), "loads"},
+    {"PAPI_SR_INS", "L1-dcache-stores", BIT(STORES), "stores"},
+    {"PAPI_L1_ICM", "L1-icache-load-misses", BIT(L1_FETCH), "fetches that miss the first level"},
+    {"PAPI_L1_DCM", NULL, DATA(L1), "loads and stores that miss the first level"},
+    {"PAPI_L2_TCM", NULL, ALL(L2), "fetches, loads and stores that miss the second level"},
+    {"PAPI_L3_TCM", "cache-misses", ALL(L3), "fetches, loads and stores that miss the last level"},
+    {"PAPI_BR_INS", "branches", BIT(BRANCHES), "branches, calls and returns"},
+    {"PAPI_BR_MSP", "branch-misses", BIT(CONDITIONAL_MISS) | BIT(INDIRECT_MISS),
+     "branches predicted wrongly"},
     /* The default set ends here. */
-    {"PAPI_LST_INS", NULL, BIT(LOADS) | BIT(STORES)},
-    {"PAPI_L1_TCM", NULL, ALL(L1)},
-    {"PAPI_L1_LDM", "L1-dcache-load-misses", BIT(L1_LOAD)},
-    {"PAPI_L1_STM", "L1-dcache-store-misses", BIT(L1_STORE)},
-    {"PAPI_L2_ICM", NULL, BIT(L2_FETCH)},
-    {"PAPI_L2_DCM", NULL, DATA(L2)},
-    {"PAPI_L2_LDM", NULL, BIT(L2_LOAD)},
-    {"PAPI_L2_STM", NULL, BIT(L2_STORE)},
-    {"PAPI_L3_ICM", NULL, BIT(L3_FETCH)},
-    {"PAPI_L3_DCM", NULL, DATA(L3)},
-    {"PAPI_L3_LDM", "LLC-load-misses", BIT(L3_LOAD)},
-    {"PAPI_L3_STM", "LLC-store-misses", BIT(L3_STORE)},
-    {"PAPI_TLB_DM", NULL, DATA(TLB)},
-    {"dTLB-load-misses", NULL, BIT(TLB_LOAD)},
-    {"dTLB-store-misses", NULL, BIT(TLB_STORE)},
-    {"PAPI_BR_CN", NULL, BIT(CONDITIONAL)},
-    {"PAPI_BR_IND", NULL, BIT(INDIRECT)},
-    {"conditional-branch-misses", NULL, BIT(CONDITIONAL_MISS)},
-    {"indirect-branch-misses", NULL, BIT(INDIRECT_MISS)},
-    {"calls", NULL, BIT(CALLS)},
+    {"PAPI_LST_INS", NULL, BIT(LOADS) | BIT(STORES), "loads and stores"},
+    {"PAPI_L1_TCM", NULL, ALL(L1), "fetches, loads and stores that miss the first level"},
+    {"PAPI_L1_LDM", "L1-dcache-load-misses", BIT(L1_LOAD), "loads that miss the first level"},
+    {"PAPI_L1_STM", "L1-dcache-store-misses", BIT(L1_STORE), "stores that miss the first level"},
+    {"PAPI_L2_ICM", NULL, BIT(L2_FETCH), "fetches that miss the second level"},
+    {"PAPI_L2_DCM", NULL, DATA(L2), "loads and stores that miss the second level"},
+    {"PAPI_L2_LDM", NULL, BIT(L2_LOAD), "loads that miss the second level"},
+    {"PAPI_L2_STM", NULL, BIT(L2_STORE), "stores that miss the second level"},
+    {"PAPI_L3_ICM", NULL, BIT(L3_FETCH), "fetches that miss the last level"},
+    {"PAPI_L3_DCM", NULL, DATA(L3), "loads and stores that miss the last level"},
+    {"PAPI_L3_LDM", "LLC-load-misses", BIT(L3_LOAD), "loads that miss the last level"},
+    {"PAPI_L3_STM", "LLC-store-misses", BIT(L3_STORE), "stores that miss the last level"},
+    {"PAPI_TLB_DM", NULL, DATA(TLB), "loads and stores that miss the data TLB"},
+    {"dTLB-load-misses", NULL, BIT(TLB_LOAD), "loads that miss the data TLB"},
+    {"dTLB-store-misses", NULL, BIT(TLB_STORE), "stores that miss the data TLB"},
+    {"PAPI_BR_CN", NULL, BIT(CONDITIONAL), "conditional branches"},
+    {"PAPI_BR_IND", NULL, BIT(INDIRECT), "jumps and calls to computed addresses, without returns"},
+    {"conditional-branch-misses", NULL, BIT(CONDITIONAL_MISS),
+     "conditional branches predicted wrongly"},
+    {"indirect-branch-misses", NULL, BIT(INDIRECT_MISS), "indirect branches predicted wrongly"},
+    {"calls", NULL, BIT(CALLS), "calls of Python functions, resumed generators included"},
+    {"estimated-cycles", NULL, 0,
+     "a rough sum: instructions + 10, 30 and 150 for a miss of each level + 15 for a branch miss"},
 };
+
+/*
+ * Cycles that a miss adds, of the order that recent server processors take to the next level, to
+ * the third, to memory, and to start anew after a wrong prediction. A level that the model lacks is
+ * passed through: its weight goes to misses of the level before.
+ */
+enum { L1_MISS_CYCLES = 10, L2_MISS_CYCLES = 30, L3_MISS_CYCLES = 150, BRANCH_MISS_CYCLES = 15 };
 
 enum { DEFAULT_EVENTS = 9, EVENTS = sizeof(simulated_events) / sizeof(simulated_events[0]) };
 
@@ -70,17 +85,61 @@ static const char *lacks(const struct tally_model *model, uint64_t mask)
     return mask & DATA(TLB) && !model->tlb.size ? "data TLB" : NULL;
 }
 
+static void add_term(struct tally_event *event, const struct tally_model *model, double factor,
+                     uint64_t mask, const char *name)
+{
+    struct tally_term *term = &event->terms[event->term_count++];
+    *term = (struct tally_term){.factor = factor, .config = mask};
+    snprintf(term->encoding, sizeof(term->encoding), "simulated:%s:%s", model->name, name);
+}
+
+static void add_estimate(struct tally_event *event, const struct tally_model *model)
+{
+    double beyond_l3 = model->l3.size ? 0 : L3_MISS_CYCLES;
+    double beyond_l2 = model->l2.size ? 0 : L2_MISS_CYCLES + beyond_l3;
+    add_term(event, model, 1, BIT(INSTRUCTIONS), "PAPI_TOT_INS");
+    add_term(event, model, L1_MISS_CYCLES + beyond_l2, ALL(L1), "PAPI_L1_TCM");
+    if (model->l2.size)
+        add_term(event, model, L2_MISS_CYCLES + beyond_l3, ALL(L2), "PAPI_L2_TCM");
+    if (model->l3.size)
+        add_term(event, model, L3_MISS_CYCLES, ALL(L3), "PAPI_L3_TCM");
+    add_term(event, model, BRANCH_MISS_CYCLES, BIT(CONDITIONAL_MISS) | BIT(INDIRECT_MISS),
+             "PAPI_BR_MSP");
+}
+
 static void add_event(struct tally_event_list *list, const char *name, size_t size,
                       const struct simulated_event *from, const struct tally_model *model)
 {
     struct tally_event *event = &list->events[list->count++];
     *event = (struct tally_event){
-        .source = TALLY_SOURCE_SIMULATED, .unit = TALLY_UNIT_COUNT, .period = 1, .term_count = 1};
+        .source = TALLY_SOURCE_SIMULATED, .unit = TALLY_UNIT_COUNT, .period = 1};
     snprintf(event->name, sizeof(event->name), "%.*s", (int)size, name);
-    snprintf(event->terms[0].encoding, sizeof(event->terms[0].encoding), "simulated:%s:%s",
-             model->name, from->name);
-    event->terms[0].factor = 1;
-    event->terms[0].config = from->mask;
+    if (from->mask)
+        add_term(event, model, 1, from->mask, from->name);
+    else
+        add_estimate(event, model);
+}
+
+static int consider(const char *name, const char *description, void *search)
+{
+    (void)description;
+    tally_nearest_consider(search, name);
+    return 0;
+}
+
+static int not_simulated(const char *name, size_t size)
+{
+    struct tally_buffer nearest = {0};
+    char *wanted = strndup(name, size);
+    struct tally_nearest search = {.wanted = wanted};
+    tally_simulated_each(consider, &search);
+    if (tally_nearest_print(&search, &nearest))
+        tally_error("\"%s\" is not simulated; near to it: %s.", wanted, nearest.data);
+    else
+        tally_error("\"%s\" is not simulated; \"tallystack list\" shows what is.", wanted);
+    tally_buffer_release(&nearest);
+    free(wanted);
+    return TALLY_NOT_FOUND;
 }
 
 static int add_named(struct tally_event_list *list, const char *name, size_t size,
@@ -88,13 +147,19 @@ static int add_named(struct tally_event_list *list, const char *name, size_t siz
 {
     const struct simulated_event *event = find_event(name, size);
     if (!event)
-        return tally_error_code(TALLY_NOT_FOUND, "\"%.*s\" is not simulated.", (int)size, name);
+        return not_simulated(name, size);
     if (list->count == TALLY_MAX_EVENTS)
         return tally_error("at most %d events can be simulated in one run.", TALLY_MAX_EVENTS);
     if (lacks(model, event->mask))
         return tally_error("%s is not simulated: the model \"%s\" has no %s.", event->name,
                            model->name, lacks(model, event->mask));
     add_event(list, name, size, event, model);
+    int counters = 0;
+    for (int i = 0; i < list->count; i++)
+        counters += list->events[i].term_count;
+    if (counters > TALLY_MAX_COUNTERS)
+        return tally_error("these events need more than %d sums; ask for fewer in one run.",
+                           TALLY_MAX_COUNTERS);
     return 0;
 }
 
@@ -117,4 +182,16 @@ int tally_simulated_events(const char *list, const struct tally_model *model, st
         list += size + (list[size] == ',');
     }
     return out->count ? 0 : tally_error("name the events to simulate after -e.");
+}
+
+int tally_simulated_each(int (*each)(const char *name, const char *description, void *data),
+                         void *data)
+{
+    int result = 0;
+    for (int i = 0; i < EVENTS && result == 0; i++)
+        result = each(simulated_events[i].name, simulated_events[i].description, data);
+    for (int i = 0; i < EVENTS && result == 0; i++)
+        if (simulated_events[i].alias)
+            result = each(simulated_events[i].alias, simulated_events[i].description, data);
+    return result;
 }

@@ -17,4 +17,8 @@
 int tally_simulated_events(const char *list, const struct tally_model *model, struct tally_run *run,
                            struct tally_event_list *out);
 
+/* Calls `each` for all names, aliases last, until it returns non-zero, and returns that. */
+int tally_simulated_each(int (*each)(const char *name, const char *description, void *data),
+                         void *data);
+
 #endif

@@ -101,6 +101,53 @@ def test_stat_counts_what_record_counts(simulator, run_cli, read_csv, tmp_path):
     assert int(counted["PAPI_TOT_INS"]["value"]) > 50000
 
 
+@pytest.mark.parametrize("model, weights", [
+    ("generic", {"PAPI_TOT_INS": 1, "PAPI_L1_TCM": 10, "PAPI_L2_TCM": 30, "PAPI_L3_TCM": 150,
+                 "PAPI_BR_MSP": 15}),
+    ("two-level", {"PAPI_TOT_INS": 1, "PAPI_L1_TCM": 40, "PAPI_L3_TCM": 150, "PAPI_BR_MSP": 15}),
+])
+def test_estimated_cycles_are_their_formula(simulator, run_cli, read_csv, model, weights):
+    done = run_cli(["record", f"--simulate={model}", "-q", "-e",
+                    ",".join(["estimated-cycles", *weights]), "--", "true"])
+    assert done.returncode == 0, done.stderr
+    rows = totals(run_cli(["stat", "-i", "tallystack.rec", "--csv"]).stdout, read_csv)
+    assert int(rows["estimated-cycles"]["value"]) == sum(
+        weight * int(rows[name]["value"]) for name, weight in weights.items())
+    formula = " + ".join(("" if weight == 1 else f"{weight} x ") + f"simulated:{model}:{name}"
+                         for name, weight in weights.items())
+    report = run_cli(["report"]).stdout
+    assert f"estimated-cycles, source simulated ({formula}), exact" in report
+    assert f'note: simulated on the model "{model}": ' in report
+    lines = read_csv(run_cli(["report", "--csv", "--limit", "0"]).stdout)
+    assert sum(int(row["self"]) for row in lines if row["event"] == "estimated-cycles") == int(
+        rows["estimated-cycles"]["value"])
+
+
+def test_list_of_what_is_simulated(run_cli, read_csv):
+    rows = read_csv(run_cli(["list", "--simulate", "--csv"]).stdout)
+    assert {row["source"] for row in rows} == {"simulated"}
+    assert {"PAPI_TOT_INS", "PAPI_TLB_DM", "estimated-cycles", "instructions"} <= {
+        row["name"] for row in rows}
+    (row,) = read_csv(run_cli(["list", "--simulate", "--csv", "L1_DCM"],
+                              env={"PATH": "/nonexistent"}).stdout)
+    assert (row["name"], row["available"]) == ("PAPI_L1_DCM", "no") and "valgrind" in row["reason"]
+    assert "simulated" not in run_cli(["list", "--csv", "L1_DCM"]).stdout.replace("--simulate", "")
+    done = run_cli(["list", "--simulate", "nosuch"])
+    assert done.returncode == 125 and "no simulated event matches" in done.stderr
+
+
+@pytest.mark.parametrize("events, message", [
+    ("PAPI_L1_DMC", '"PAPI_L1_DMC" is not simulated; near to it: PAPI_L1_DCM, '),
+    ("page-faults", '"page-faults" is not simulated'),
+    ("instructions,", ""),
+    ("", "name the events to simulate after -e."),
+])
+def test_events_that_are_not_simulated(simulator, run_cli, events, message):
+    done = run_cli(["record", "--simulate", "-e", events, "--", "true"])
+    assert done.returncode == (125 if message else 0)
+    assert message in done.stderr
+
+
 def test_stat_counts_children_and_repeats(simulator, run_cli, read_csv, tmp_path):
     def instructions(*program):
         done = run_cli(["stat", "--simulate", "-r", "2", "-e", "instructions", "--csv", "--",
