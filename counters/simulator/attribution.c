@@ -82,9 +82,40 @@ static struct context *context_of(struct cell *caller, struct code *code)
 
 /* The open tally */
 
+static struct counts *counts_of(struct cell *cell)
+{
+    struct share *first = &cell->first, *share;
+    if (first->native == attribution.native)
+        return &first->counts;
+    if (!first->native) {
+        first->native = attribution.native;
+        return &first->counts;
+    }
+    for (struct share **at = &first->next; (share = *at); at = &share->next) {
+        if (share->native != attribution.native)
+            continue;
+        *at = share->next;
+        share->next = first->next;
+        first->next = share;
+        return &share->counts;
+    }
+    share = VG_(calloc)("tallystack.share", 1, sizeof(*share));
+    share->native = attribution.native;
+    share->next = first->next;
+    first->next = share;
+    return &share->counts;
+}
+
 void attribution_close(void)
 {
-    machine_close(&attribution.cell->counts);
+    machine_close(counts_of(attribution.cell));
+}
+
+void attribution_enter_native(const struct native *native)
+{
+    attribution_close();
+    attribution.native = native;
+    machine_cell = counts_of(attribution.cell);
 }
 
 static void go_to(struct cell *cell)
@@ -93,7 +124,7 @@ static void go_to(struct cell *cell)
         return;
     attribution_close();
     attribution.cell = cell;
-    machine_cell = &cell->counts;
+    machine_cell = counts_of(cell);
 }
 
 /* After each change of thread, frame or line. */
@@ -267,7 +298,7 @@ static void count_call(struct thread *thread)
         return;
     if (within.name && !thread->within)
         return;
-    cell_of(top->context, 0)->counts.raw[TALLY_RAW_CALLS]++;
+    counts_of(cell_of(top->context, 0))->raw[TALLY_RAW_CALLS]++;
     machine_totals.raw[TALLY_RAW_CALLS]++;
 }
 
@@ -346,7 +377,7 @@ static void settle(struct thread *thread)
         attribution.cell = &within.outside;
     else if (thread->depth)
         attribution.cell = cell_of(thread->levels[thread->depth - 1].context, 0);
-    machine_cell = &attribution.cell->counts;
+    machine_cell = counts_of(attribution.cell);
     attribution_close();
 }
 
@@ -433,7 +464,7 @@ void attribution_run_thread(struct thread *thread)
     }
     attribution.thread = thread;
     attribution.cell = counted_cell(thread);
-    machine_cell = &attribution.cell->counts;
+    machine_cell = counts_of(attribution.cell);
     if (thread->looks_left)
         VG_(memset)(attribution_watched, 1, sizeof(attribution_watched));
     watch(thread, 1);
@@ -512,14 +543,20 @@ static void search(struct thread *thread)
         attribution_set_tstate(tstate);
 }
 
+static void clear(struct cell *cell)
+{
+    for (struct share *share = &cell->first; share; share = share->next)
+        VG_(memset)(&share->counts, 0, sizeof(share->counts));
+}
+
 void attribution_reset(void)
 {
     for (int i = 0; i < TALLY_RAW_LANES; i++)
         machine_run.count[i] = machine_closed.count[i] = 0;
     VG_(memset)(&machine_totals, 0, sizeof(machine_totals));
-    VG_(memset)(&within.outside.counts, 0, sizeof(within.outside.counts));
+    clear(&within.outside);
     for (uint32_t i = 0; i < attribution.thread_count; i++)
         for (uint32_t k = 0; k < attribution.threads[i]->cell_count; k++)
-            VG_(memset)(&attribution.threads[i]->cells[k]->counts, 0, sizeof(struct counts));
+            clear(attribution.threads[i]->cells[k]);
     codes_forget_written();
 }

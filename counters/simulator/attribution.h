@@ -6,6 +6,8 @@
  * tally into the cell of the line that ran until then. A shadow of the thread's stack of frames
  * gives the call path; wherever it does not fit the frames' own chain, the chain is right.
  *
+ * A cell's counts are shared out to the C functions whose code ran (natives.h).
+ *
  * Cells form the tree of call paths of a thread: a context is a code object called from a cell (a
  * line of the caller), and has one cell for each of its lines that ran.
  */
@@ -15,12 +17,20 @@
 #include "python/layout.h"
 #include "simulator/codes.h"
 #include "simulator/machine.h"
+#include "simulator/natives.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct cell {
+/* What one C function did for a cell. */
+struct share {
     struct counts counts;
+    const struct native *native; /* NULL: nothing yet */
+    struct share *next;          /* of the same cell */
+};
+
+struct cell {
+    struct share first;
     struct context *context;  /* NULL: the root of a thread, outside Python */
     struct context *children; /* the last one called first */
     uint32_t line;            /* number of it in the code object */
@@ -62,9 +72,10 @@ struct attribution {
     uint64_t code_type;
     uint64_t text_start, text_end; /* of the interpreter's object */
     uint64_t runtime;
-    struct thread *thread;   /* that runs; never NULL after the first */
-    struct cell *cell;       /* that the open tally belongs to */
-    struct thread **threads; /* every thread that ever ran */
+    struct thread *thread;       /* that runs; never NULL after the first */
+    struct cell *cell;           /* that the open tally belongs to */
+    const struct native *native; /* whose code it is */
+    struct thread **threads;     /* every thread that ever ran */
     uint32_t thread_count;
     bool has_folded; /* call paths were too many to tell all apart */
 };
@@ -103,6 +114,8 @@ struct thread *attribution_new_thread(uint32_t tid);
 void attribution_run_thread(struct thread *thread);
 /* Ends the open tally, keeping the current cell. */
 void attribution_close(void);
+/* The same; code of another C function runs from here on. */
+void attribution_enter_native(const struct native *native);
 void attribution_set_tstate(uint64_t tstate);
 /* Looks for the thread state of a thread that will soon have one, where the interpreter does not
  * bind it by a call that agent/simulated.c sees. */

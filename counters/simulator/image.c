@@ -114,25 +114,54 @@ static uint64_t sum_of(const struct counts *counts, uint64_t mask)
     return sum;
 }
 
-static void write_counts(struct writer *writer, const struct cell *cell)
+static void write_object(struct writer *writer, struct object *object)
 {
+    uint32_t size = (uint32_t)VG_(strlen)(object->path);
+    struct tally_object *to = record(writer, sizeof(*to) + tally_padded(size));
+    object->is_written = true;
+    *to = (struct tally_object){
+        .type = TALLY_RECORD_OBJECT,
+        .path_size = size,
+        .start = object->start,
+        .end = object->end,
+        .bias = object->bias,
+    };
+    VG_(memcpy)(to + 1, object->path, size);
+}
+
+static void write_share(struct writer *writer, const struct cell *cell, const struct share *share)
+{
+    uint64_t pc = share->native ? share->native->pc : 0;
     for (uint32_t i = 0; i < image_options.counter_count; i++) {
-        uint64_t weight = sum_of(&cell->counts, image_options.masks[i]);
+        uint64_t weight = sum_of(&share->counts, image_options.masks[i]);
         if (!weight)
             continue;
+        if (share->native && share->native->object && !share->native->object->is_written)
+            write_object(writer, share->native->object);
         struct tally_sample_wide *sample = record(writer, sizeof(*sample));
         *sample = (struct tally_sample_wide){
-            .sample = {.type = TALLY_RECORD_SAMPLE_WIDE, .counter = (uint8_t)i, .node = cell->node},
+            .sample = {.type = TALLY_RECORD_SAMPLE_WIDE,
+                       .counter = (uint8_t)i,
+                       .pc_high = (uint16_t)(pc >> 32),
+                       .pc_low = (uint32_t)pc,
+                       .node = cell->node},
             .weight = weight,
         };
     }
 }
 
+static void write_counts(struct writer *writer, const struct cell *cell)
+{
+    for (const struct share *share = &cell->first; share; share = share->next)
+        write_share(writer, cell, share);
+}
+
 static bool has_counts(const struct cell *cell)
 {
-    for (unsigned i = 0; i < TALLY_RAW_COUNT; i++)
-        if (cell->counts.raw[i])
-            return true;
+    for (const struct share *share = &cell->first; share; share = share->next)
+        for (unsigned i = 0; i < TALLY_RAW_COUNT; i++)
+            if (share->counts.raw[i])
+                return true;
     return false;
 }
 
@@ -212,6 +241,15 @@ static int create(void)
     return -1;
 }
 
+/* What must not be counted: outside of --within. */
+static uint64_t sum_outside(uint64_t mask)
+{
+    uint64_t sum = 0;
+    for (const struct share *share = &within.outside.first; share; share = share->next)
+        sum += sum_of(&share->counts, mask);
+    return sum;
+}
+
 static void write_header(struct writer *writer)
 {
     char bytes[TALLY_HEADER_SIZE] = {0};
@@ -244,6 +282,8 @@ static void write_threads(struct writer *writer)
 {
     writer->chunk = VG_(calloc)("tallystack.chunk", 1, TALLY_CHUNK_SIZE);
     writer->chunk->magic = TALLY_CHUNK_MAGIC;
+    for (struct object *object = natives_objects; object; object = object->next)
+        object->is_written = false;
     for (uint32_t i = 0; i < attribution.thread_count; i++)
         write_thread(writer, attribution.threads[i], i == 0);
     end_chunk(writer);
@@ -264,8 +304,8 @@ void image_end(void)
     copy_text(writer.header.refusal, sizeof(writer.header.refusal), image_options.refusal);
     writer.header.end_ns = now_ns();
     for (uint32_t i = 0; i < writer.header.counter_count; i++)
-        writer.header.after[i] = sum_of(&machine_totals, image_options.masks[i]) -
-                                 sum_of(&within.outside.counts, image_options.masks[i]);
+        writer.header.after[i] =
+            sum_of(&machine_totals, image_options.masks[i]) - sum_outside(image_options.masks[i]);
     /* Last, so that an image that was not written to its end does not look like one that was. */
     if (!writer.has_failed)
         writer.header.state =

@@ -24,13 +24,14 @@ struct builder {
     IRExpr *addresses[SEGMENT_ACCESSES];
     uint64_t last_line; /* fetched last */
     bool has_line;
-    bool is_watched;      /* the interpreter's code */
-    bool is_counted;      /* else only looked at for the function of --within to begin */
-    uint64_t version;     /* of the code that is made */
-    Addr address;         /* of the instruction */
-    UInt length;          /* of it */
-    bool has_conditional; /* it has a conditional branch */
-    bool *is_stack;       /* temporaries that are the stack pointer plus a constant */
+    bool is_watched;             /* the interpreter's code */
+    bool is_counted;             /* else only looked at for the function of --within to begin */
+    uint64_t version;            /* of the code that is made */
+    Addr address;                /* of the instruction */
+    UInt length;                 /* of it */
+    bool has_conditional;        /* it has a conditional branch */
+    const struct native *native; /* whose code the instruction is */
+    bool *is_stack;              /* temporaries that are the stack pointer plus a constant */
 };
 
 /* Segments of a translation, so that they can be freed with it. */
@@ -211,6 +212,22 @@ static bool fetch_line(struct builder *builder, uint64_t line, bool is_joined)
     return true;
 }
 
+/* Code of another function may begin where a translation does, and where it follows a jump. */
+static void enter_native(struct builder *builder, Addr address)
+{
+    const struct native *native = natives_find(address);
+    if (native == builder->native)
+        return;
+    end_segment(builder, END_PLAIN, NULL);
+    builder->native = native;
+    IRExpr *running =
+        assign(builder, Ity_I64, IRExpr_Load(Iend_LE, Ity_I64, pointer(&attribution.native)));
+    IRDirty *call = unsafeIRDirty_0_N(0, "tallystack_native", (void *)attribution_enter_native,
+                                      mkIRExprVec_1(pointer(native)));
+    call->guard = assign(builder, Ity_I1, IRExpr_Binop(Iop_CmpNE64, running, pointer(native)));
+    add(builder, IRStmt_Dirty(call));
+}
+
 static void begin_instruction(struct builder *builder, const IRStmt *mark)
 {
     Addr address = mark->Ist.IMark.addr;
@@ -219,6 +236,8 @@ static void begin_instruction(struct builder *builder, const IRStmt *mark)
     if (builder->length && builder->address + builder->length != address &&
         !builder->has_conditional)
         builder->open.lanes.count[TALLY_RAW_BRANCHES]++;
+    if (!builder->length || builder->address + builder->length != address)
+        enter_native(builder, address);
     builder->address = address;
     builder->length = length;
     builder->has_conditional = false;

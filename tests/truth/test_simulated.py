@@ -210,6 +210,27 @@ def test_environment_moves_only_the_start(simulate, python, tmp_path):
     assert own[0] == pytest.approx(own[1], rel=1e-3)
 
 
+def test_native_functions_under_their_lines(simulate, any_python, tmp_path, build_c, workloads):
+    # Two instructions a step, and the few that a C function begins and ends with.
+    library = build_c(workloads / "burns.c", "-shared", "-fPIC")
+    program = write(tmp_path, "program.py", f"""
+        import ctypes
+        library = ctypes.CDLL({library!r})
+        def calls(n):
+            library.burn(n)
+            library.burn_both(2 * n)
+        calls(100000)
+    """)
+    rows, totals = simulate([any_python, program], "-e", "PAPI_TOT_INS", by="native")
+    assert sums(rows) == totals
+    seen = {(row["line"], row["native"].split()[0]): int(row["self"]) for row in rows
+            if row["function"] == "calls" and row["native"].startswith("burn")}
+    assert sorted(seen) == [("5", "burn"), ("6", "burn"), ("6", "burn_both")]
+    assert 200000 <= seen["5", "burn"] < 200020
+    assert 400000 <= seen["6", "burn"] < 400020
+    assert 400000 <= seen["6", "burn_both"] < 400020
+
+
 def test_threads_and_children(simulate, any_python, tmp_path):
     program = write(tmp_path, "program.py", """
         import os, subprocess, sys, threading
