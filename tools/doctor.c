@@ -1,12 +1,9 @@
 /* tallystack doctor: what this machine can count, and what blocks the rest. */
+#include "doctor.h"
 #include "command.h"
 
-#include "base/buffer.h"
 #include "base/error.h"
 #include "events/libpfm.h"
-#include "events/machine.h"
-#include "events/papi.h"
-#include "events/perf.h"
 #include "pythons.h"
 #include "table.h"
 
@@ -46,11 +43,9 @@ static const struct argp argp = {
            "it, and which Python interpreters on it are supported.",
 };
 
-enum { CHECK, STATE, DETAIL, FIX, COLUMNS };
-
 static const char *const columns[] = {"check", "state", "detail", "fix", NULL};
 
-static void row(struct table *table, const char *check, const char *state, const char *detail,
+void doctor_row(struct table *table, const char *check, const char *state, const char *detail,
                 const char *fix)
 {
     table_cell(table, "%s", check);
@@ -66,107 +61,7 @@ static void check_kernel(struct table *table)
     if (uname(&kernel) < 0)
         return;
     snprintf(detail, sizeof(detail), "%s %s %s", kernel.sysname, kernel.release, kernel.machine);
-    row(table, "kernel", "ok", detail, "");
-}
-
-/* 0, or -errno. */
-static int try_event(const char *name)
-{
-    struct tally_event_list list;
-    if (tally_events_resolve(name, 1, &list) < 0)
-        return -ENOENT;
-    int fd = tally_perf_open(&list.events[0].terms[0], TALLY_PERF_SELF, 0);
-    if (fd < 0)
-        return fd;
-    close(fd);
-    return 0;
-}
-
-static void check_permission(struct table *table)
-{
-    const char *cause = "", *command = "";
-    char detail[256];
-    int error = try_event("context-switches");
-    if (error == 0) {
-        row(table, "perf_event_open", "ok", "user code and the kernel may be counted", "");
-        return;
-    }
-    tally_machine_refusal(-error, &cause, &command);
-    if (try_event("page-faults:u") == 0) {
-        snprintf(detail, sizeof(detail), "only user code may be counted: %s", cause);
-        row(table, "perf_event_open", "limited", detail, command);
-    } else {
-        snprintf(detail, sizeof(detail), "nothing may be counted: %s", cause);
-        row(table, "perf_event_open", "no", detail, command);
-    }
-}
-
-static void check_paranoid(struct table *table)
-{
-    char detail[160];
-    int level;
-    if (!tally_machine_paranoid(&level)) {
-        row(table, "perf_event_paranoid", "no", "kernel.perf_event_paranoid cannot be read", "");
-        return;
-    }
-    bool privileged = tally_machine_is_privileged();
-    bool limited = level > 1 && !privileged;
-    snprintf(detail, sizeof(detail), "%d%s", level,
-             privileged && level > 1 ? ", which does not apply to this privileged user" : "");
-    row(table, "perf_event_paranoid", limited ? "limited" : "ok", detail,
-        limited ? "sudo sysctl kernel.perf_event_paranoid=1" : "");
-}
-
-static void check_sigtrap(struct table *table)
-{
-    const char *cause, *command = "";
-    int result = tally_sigtrap_probe();
-    if (result == TALLY_NOT_ALLOWED)
-        tally_machine_refusal(-try_event("page-faults:u"), &cause, &command);
-    if (result == 0 && tally_sigtrap_interrupts())
-        row(table, "sigtrap", "limited",
-            "before Linux 6.11 a sample within poll() or nanosleep() ends it with EINTR; Python's "
-            "own "
-            "calls try again",
-            "count user code alone for programs that mind: -e cycles:u or -e task-clock:u");
-    else
-        row(table, "sigtrap", result == 0 ? "ok" : "no",
-            result == 0 ? "events are sampled at the very instruction" : tally_error_text(),
-            command);
-}
-
-static void check_pmu(struct table *table)
-{
-    const char *hypervisor = tally_machine_hypervisor(), *processor = tally_pfm_processor();
-    char detail[256];
-    if (tally_machine_has_pmu()) {
-        int error = try_event("cycles:u");
-        snprintf(detail, sizeof(detail), "%s%s%s%s", processor ? processor : "not known to libpfm4",
-                 hypervisor ? ", under " : "", hypervisor ? hypervisor : "",
-                 error ? ", but cycles cannot be opened" : "");
-        row(table, "pmu", error ? "no" : "ok", detail, "");
-    } else if (hypervisor) {
-        snprintf(detail, sizeof(detail), "hidden by the hypervisor, %s", hypervisor);
-        row(table, "pmu", "no", detail,
-            "pass the PMU to this virtual machine (QEMU: -cpu host,pmu=on), or use a bare machine");
-    } else {
-        row(table, "pmu", "no", "this kernel has no driver for the processor's counters", "");
-    }
-}
-
-static void check_papi(struct table *table)
-{
-    bool starts = tally_papi_start() == 0;
-    row(table, "papi", starts ? "ok" : "no", starts ? tally_papi_version() : tally_error_text(),
-        "");
-    if (!starts)
-        return;
-    int level;
-    bool counts = tally_papi_component() >= 0;
-    bool by_level = !counts && tally_machine_paranoid(&level) && level > 2;
-    row(table, "papi_perf_event", counts ? "ok" : "limited",
-        counts ? "enabled" : tally_error_text(),
-        by_level ? "sudo sysctl kernel.perf_event_paranoid=1" : "");
+    doctor_row(table, "kernel", "ok", detail, "");
 }
 
 static void add_python(const struct python *python, void *data)
@@ -176,7 +71,7 @@ static void add_python(const struct python *python, void *data)
     bool supported = python->refusal[0] == '\0';
     snprintf(detail, sizeof(detail), "%s %s%s%s%s", python->version, python->path,
              supported ? "" : " (", python->refusal, supported ? "" : ")");
-    row(table, "python", supported ? "ok" : "no", detail, "");
+    doctor_row(table, "python", supported ? "ok" : "no", detail, "");
 }
 
 static void check_pythons(struct table *table)
@@ -184,7 +79,7 @@ static void check_pythons(struct table *table)
     int before = table->count;
     pythons_each(add_python, table);
     if (table->count == before)
-        row(table, "python", "no", "no interpreter on PATH", "sudo apt-get install python3");
+        doctor_row(table, "python", "no", "no interpreter on PATH", "sudo apt-get install python3");
 }
 
 static void check_gnuplot(struct table *table)
@@ -197,9 +92,10 @@ static void check_gnuplot(struct table *table)
         pclose(version);
     line[strcspn(line, "\n")] = '\0';
     if (line[0])
-        row(table, "gnuplot", "ok", line, "");
+        doctor_row(table, "gnuplot", "ok", line, "");
     else
-        row(table, "gnuplot", "no", "not found: no plots", "sudo apt-get install gnuplot-nox");
+        doctor_row(table, "gnuplot", "no", "not found: no plots",
+                   "sudo apt-get install gnuplot-nox");
 }
 
 static const char *file_system_name(long type)
@@ -252,8 +148,8 @@ static void check_file_system(struct table *table)
     snprintf(detail, sizeof(detail), "%s in this folder, %.1f GB free%s",
              file_system_name((long)here.f_type), gigabytes,
              fine ? "" : ", cannot hold a recording");
-    row(table, "file_system", fine ? "ok" : "no", detail,
-        fine ? "" : "record with -o to another folder");
+    doctor_row(table, "file_system", fine ? "ok" : "no", detail,
+               fine ? "" : "record with -o to another folder");
 }
 
 static void print_for_people(const struct table *from)
@@ -280,12 +176,10 @@ int cmd_doctor(int argc, char **argv)
     struct table table = {.columns = columns};
     command_parse(&argp, argc, argv, NULL, &csv);
     check_kernel(&table);
-    check_permission(&table);
-    check_paranoid(&table);
-    check_sigtrap(&table);
-    check_pmu(&table);
-    check_papi(&table);
-    row(&table, "libpfm4", "ok", tally_pfm_version(), "");
+    doctor_check_permission(&table);
+    doctor_check_processor(&table);
+    doctor_check_papi(&table);
+    doctor_row(&table, "libpfm4", "ok", tally_pfm_version(), "");
     check_pythons(&table);
     check_gnuplot(&table);
     check_file_system(&table);

@@ -54,6 +54,14 @@ static const struct unit *unit_of(const PAPI_event_info_t *info)
     return size ? NULL : &units[0];
 }
 
+void tally_component_wake(int index)
+{
+    const PAPI_component_info_t *info = PAPI_get_component_info(index);
+    int code = PAPI_NATIVE_MASK;
+    if (info && info->disabled == PAPI_EDELAY_INIT)
+        (void)PAPI_enum_cmp_event(&code, PAPI_ENUM_FIRST, index);
+}
+
 /* The component's own prefix in a name such as "net:::lo:rx:bytes", or NULL. */
 static const PAPI_component_info_t *component_of(const char *name)
 {
@@ -83,6 +91,8 @@ static int is_off(const char *name, const PAPI_component_info_t *component)
 
 static int check_component(const char *name)
 {
+    for (int i = 0; i < PAPI_num_components(); i++)
+        tally_component_wake(i);
     const PAPI_component_info_t *component = component_of(name);
     if (!component)
         return tally_error_code(TALLY_NOT_FOUND,
@@ -229,6 +239,7 @@ int tally_component_each(int (*each)(const char *name, const char *description, 
     if (tally_papi_start() < 0)
         return TALLY_ERROR;
     for (int i = 0; i < PAPI_num_components() && !result; i++) {
+        tally_component_wake(i);
         const PAPI_component_info_t *info = PAPI_get_component_info(i);
         /* Those of the processor's PMUs are listed by libpfm4. */
         if (info && !info->disabled && strncmp(info->name, "perf_event", 10) != 0)

@@ -13,6 +13,9 @@
 /* Whether the name is one that PAPI's other components may know: "net:::lo:rx:bytes". */
 bool tally_component_is_name(const char *name);
 
+/* Some components find out what they have only when that is asked for the first time. */
+void tally_component_wake(int index);
+
 /*
  * Resolves a name. TALLY_NOT_FOUND, with a sentence, where this PAPI does not have it or where its
  * component is off. The event has no terms; `is_machine_wide` is set.

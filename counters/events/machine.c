@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -145,6 +146,33 @@ const char *tally_machine_hypervisor(void)
                  read_line("/sys/class/dmi/id/product_name", product, sizeof(product));
     snprintf(text, sizeof(text), named ? "%s (%s)" : "%s", name, product);
     return text;
+}
+
+/* By the traces that the container managers leave, as far as an ordinary user sees them. */
+const char *tally_machine_container(void)
+{
+    static const char *const files[][2] = {{"/run/.containerenv", "Podman"},
+                                           {"/.dockerenv", "Docker"},
+                                           {"/.singularity.d", "Apptainer"}};
+    static const char *const groups[][2] = {{"kubepods", "Kubernetes"},
+                                            {"/docker", "Docker"},
+                                            {"libpod", "Podman"},
+                                            {"/lxc", "LXC"},
+                                            {"containerd", "containerd"}};
+    static char line[256];
+    if (read_line("/run/systemd/container", line, sizeof(line)) && line[0])
+        return line;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (access(files[i][0], F_OK) == 0)
+            return files[i][1];
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    const char *found = NULL;
+    while (file && !found && fgets(line, sizeof(line), file))
+        for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]) && !found; i++)
+            found = strstr(line, groups[i][0]) ? groups[i][1] : NULL;
+    if (file)
+        fclose(file);
+    return found;
 }
 
 bool tally_machine_paranoid(int *level)

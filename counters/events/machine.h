@@ -27,6 +27,9 @@ int tally_machine_max_precise(void);
 /* The hypervisor this machine runs under, as "KVM (Amazon EC2)"; NULL on bare metal. */
 const char *tally_machine_hypervisor(void);
 
+/* The container this process is in, as "Docker"; NULL when it is in none that can be seen. */
+const char *tally_machine_container(void);
+
 /* kernel.perf_event_paranoid; false where it cannot be read. */
 bool tally_machine_paranoid(int *level);
 

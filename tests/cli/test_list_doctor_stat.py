@@ -496,6 +496,7 @@ def test_unprivileged(tallystack, as_nobody):
         states = {row["check"]: row for row in doctor}
         assert states["perf_event_open"]["state"] in ("limited", "no")
         assert states["perf_event_open"]["fix"] == "sudo sysctl kernel.perf_event_paranoid=1"
+        assert "setcap cap_perfmon+ep" in states["perf_event_paranoid"]["fix"]
 
 
 # list
@@ -556,7 +557,24 @@ def test_doctor(tallystack, tmp_path):
     for check in ("kernel", "perf_event_open", "perf_event_paranoid", "sigtrap", "pmu", "papi",
                   "libpfm4", "python", "gnuplot", "file_system"):
         assert check in checks
+    for check in ("container", "seccomp", "cores"):
+        assert check in checks
     assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_explains_components(tallystack, fake_papi):
+    found = {row["check"]: row for row in rows(run(tallystack, "doctor", "--csv",
+                                                   env=fake_papi).stdout)}
+    assert found["papi_meter"]["state"] == "ok"
+    assert found["papi_broken"]["state"] == "no"
+    assert found["papi_broken"]["detail"] == "no meter is plugged in"
+
+
+def test_doctor_behind_a_filter(tallystack, deny_perf):
+    found = {row["check"]: row for row in rows(run(deny_perf, "EPERM", tallystack, "doctor",
+                                                   "--csv").stdout)}
+    assert found["seccomp"]["state"] == "no"
+    assert "docker run" in found["seccomp"]["fix"]
 
 
 def test_doctor_judges_pythons(tallystack, tmp_path):
