@@ -8,6 +8,7 @@
  *   record_run.c        waiting for the program's end, closing the recording
  *   record_measured.c   a run on this machine, with the agent preloaded
  *   record_simulated.c  a run on a model machine, under the simulator
+ *   record_progress.c   how far such a run is, on a terminal
  *
  * What can fail returns a negative number and leaves a sentence (base/error.h).
  */
@@ -38,6 +39,9 @@ struct record {
     struct tally_run run;
     struct totals totals;
     uint64_t start_ns;
+    struct record_progress {
+        uint64_t shown_ns, count; /* last; 0: not yet */
+    } progress;
     int said; /* notes that were printed */
 };
 
@@ -51,6 +55,10 @@ void record_describe(struct record *record);
 int record_write_description(struct record *record, struct tally_session *session);
 /* Prints the run's notes that were not printed yet, unless --quiet. */
 void record_say_notes(struct record *record);
+
+/* One line on standard error, if that is a terminal, written anew each second. */
+void record_show_progress(struct record *record, const struct tally_session *session);
+void record_end_progress(const struct record *record);
 
 /* CLOCK_MONOTONIC */
 uint64_t record_now_ns(void);

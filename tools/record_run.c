@@ -28,6 +28,8 @@ int record_wait(struct record *record, struct tally_launch *launch, struct tally
         }
         poll(watched, 2, (int)patience);
         tally_session_serve(session);
+        if (record->simulate)
+            record_show_progress(record, session);
         if (interval_ns && record_now_ns() >= next) {
             record_keep_interval(record, session);
             while (next <= record_now_ns())
@@ -35,6 +37,7 @@ int record_wait(struct record *record, struct tally_launch *launch, struct tally
         }
         ended = tally_launch_wait(launch, false, status, usage);
     }
+    record_end_progress(record);
     tally_session_serve(session);
     if (interval_ns)
         record_keep_interval(record, session);

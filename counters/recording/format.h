@@ -49,8 +49,9 @@ enum tally_image_state {
 
 /* Of simulated images. */
 enum tally_image_flag {
-    TALLY_IMAGE_WITHIN = 1, /* the function of --within ran */
-    TALLY_IMAGE_FOLDED = 2, /* there were too many call paths: some are not told apart */
+    TALLY_IMAGE_WITHIN = 1,  /* the function of --within ran */
+    TALLY_IMAGE_FOLDED = 2,  /* there were too many call paths: some are not told apart */
+    TALLY_IMAGE_UNKNOWN = 4, /* the simulator did not know an instruction, which raised SIGILL */
 };
 
 /* At offset 0 of an image file. Counts are per counter: see session.json for what each one is. */
@@ -80,6 +81,7 @@ struct tally_image_header {
     char program[512];                   /* path of the executable */
     char script[512];                    /* the Python program; may be empty */
     char refusal[128];                   /* why the interpreter is not supported */
+    uint64_t progress; /* of simulated images: instructions so far, now and then */
 };
 
 struct tally_chunk {

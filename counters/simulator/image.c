@@ -218,7 +218,8 @@ static void describe(struct tally_image_header *header)
     header->start_ns = start_ns;
     header->state = TALLY_IMAGE_SAMPLING;
     header->flags = (within.has_run ? TALLY_IMAGE_WITHIN : 0u) |
-                    (attribution.has_folded ? TALLY_IMAGE_FOLDED : 0u);
+                    (attribution.has_folded ? TALLY_IMAGE_FOLDED : 0u) |
+                    (image_options.has_unknown ? TALLY_IMAGE_UNKNOWN : 0u);
     copy_text(header->comm, sizeof(header->comm), VG_(basename)(program));
     VG_(client_fname)(header->program, sizeof(header->program), True);
     used = VG_(snprintf)(script, (Int)room, "%s", program);
@@ -276,6 +277,23 @@ void image_begin(void)
     describe(&writer.header);
     write_header(&writer);
     VG_(close)(writer.fd);
+}
+
+void image_show_progress(void)
+{
+    enum { INTERVAL_MS = 500 };
+    static UInt next_ms;
+    UInt now_ms = VG_(read_millisecond_timer)();
+    if (now_ms < next_ms || !path[0])
+        return;
+    next_ms = now_ms + INTERVAL_MS;
+    uint64_t count = machine_totals.raw[TALLY_RAW_INSTRUCTIONS];
+    Int fd = VG_(fd_open)(path, VKI_O_WRONLY, 0);
+    if (fd < 0)
+        return;
+    VG_(lseek)(fd, __builtin_offsetof(struct tally_image_header, progress), VKI_SEEK_SET);
+    VG_(write)(fd, &count, sizeof(count));
+    VG_(close)(fd);
 }
 
 static void write_threads(struct writer *writer)

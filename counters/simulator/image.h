@@ -14,12 +14,15 @@ struct image_options {
     uint64_t masks[TALLY_MAX_COUNTERS]; /* each is the sum of these of enum tally_raw */
     char refusal[128];                  /* an interpreter that is not supported; else empty */
     uint32_t refused_version;           /* of it */
+    bool has_unknown;                   /* an instruction that the core does not know was run */
 };
 
 extern struct image_options image_options;
 
 /* Begins an image: a file with a header only, which says that this process is running. */
 void image_begin(void);
+/* Now and then: tells the recorder how far it is. */
+void image_show_progress(void);
 /* Ends it, with all counts so far. Nothing is written once the recording is sealed. */
 void image_end(void);
 

@@ -13,6 +13,7 @@
 #include "simulator/instrument.h"
 
 #include "simulator/attribution.h"
+#include "simulator/image.h"
 #include "simulator/versions.h"
 #include "simulator/within.h"
 
@@ -521,6 +522,11 @@ static void dirty(struct builder *builder, IRStmt *statement)
     add(builder, statement);
 }
 
+static void note_unknown(void)
+{
+    image_options.has_unknown = true;
+}
+
 /* Where nothing is counted: only stores are looked at. */
 static void pass(struct builder *builder, IRStmt *statement)
 {
@@ -599,7 +605,7 @@ IRSB *instrument(VgCallbackClosure *closure, IRSB *in, const VexGuestLayout *lay
     builder.is_watched = may_move_frames(closure->readdr);
     if (versions_on && versions_must_split(in))
         return in;
-    if (!builder.is_counted && !builder.is_watched)
+    if (!builder.is_counted && !builder.is_watched && in->jumpkind != Ijk_NoDecode)
         return in;
     builder.is_stack = VG_(calloc)("tallystack.stack", (SizeT)in->tyenv->types_used, sizeof(bool));
     for (; i < in->stmts_used && in->stmts[i]->tag != Ist_IMark; i++)
@@ -610,6 +616,9 @@ IRSB *instrument(VgCallbackClosure *closure, IRSB *in, const VexGuestLayout *lay
         builder.is_counted ? take(&builder, in->stmts[i]) : pass(&builder, in->stmts[i]);
     if (builder.is_counted)
         last_jump(&builder, in);
+    if (in->jumpkind == Ijk_NoDecode)
+        add(&builder, IRStmt_Dirty(unsafeIRDirty_0_N(0, "tallystack_unknown", (void *)note_unknown,
+                                                     mkIRExprVec_0())));
     if (versions_on)
         versions_end(builder.out, layout, builder.address, builder.version);
     keep_segments(closure->nraddr, builder.first);

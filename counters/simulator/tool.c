@@ -40,6 +40,7 @@ static void on_stop(ThreadId id, ULong blocks)
             machine_run.count[i] = machine_closed.count[i];
     attribution_close();
     machine_settle();
+    image_show_progress();
 }
 
 static void on_exit(ThreadId id)

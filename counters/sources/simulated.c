@@ -240,6 +240,22 @@ static int read_totals(int directory, struct totals *totals)
     return 0;
 }
 
+uint64_t tally_simulated_progress(int directory)
+{
+    uint64_t sum = 0;
+    int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!list)
+        return 0;
+    for (struct dirent *entry = readdir(list); entry; entry = readdir(list)) {
+        struct tally_image_header header;
+        if (read_header(directory, entry->d_name, &header))
+            sum += header.progress;
+    }
+    closedir(list);
+    return sum;
+}
+
 int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *images,
                            const char *within, char refusal[128])
 {
@@ -266,6 +282,9 @@ int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *image
                 : "%s never ran: nothing is simulated; name it as the rows of report do, "
                   "or give FILE:LINE.",
             within);
+    if (totals.flags & TALLY_IMAGE_UNKNOWN)
+        tally_run_note(run, "this valgrind does not know an instruction of the program, which got "
+                            "SIGILL for it; a newer one may.");
     if (totals.flags & TALLY_IMAGE_FOLDED)
         tally_run_note(run,
                        "there were more than 262144 call paths: of the others, recursive calls "

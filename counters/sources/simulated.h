@@ -32,6 +32,9 @@ int tally_simulated_launch(struct tally_launch *launch, struct tally_simulated_c
 
 void tally_simulated_command_release(struct tally_simulated_command *command);
 
+/* Instructions that were simulated so far, while the program runs; they are told twice a second. */
+uint64_t tally_simulated_progress(int directory);
+
 /*
  * Takes the totals of `run` from the images in the recording's folder, and how many were written to
  * their end; processes that end just now get a moment to do so. When the interpreter was refused,

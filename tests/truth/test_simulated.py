@@ -295,3 +295,37 @@ def test_refuses_a_debug_build(simulate, debug_python, run_cli, tmp_path):
     assert done.returncode == 125
     assert "debug build" in done.stderr
     assert os.listdir(tmp_path) == []
+
+
+def test_progress_on_a_terminal(simulate, python, tallystack, run_cli, tmp_path):
+    import pty
+    import subprocess
+    code = "import time; end = time.time() + 5\nwhile time.time() < end: pass"
+    command = ["record", "--simulate", "-e", "PAPI_TOT_INS", "-o", "out", "--", python, "-c", code]
+    terminal, inside = pty.openpty()
+    running = subprocess.Popen([tallystack, *command], cwd=tmp_path, stderr=inside)
+    os.close(inside)
+    text = b""
+    while True:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:
+            break
+        text += part
+        if not part:
+            break
+    os.close(terminal)
+    assert running.wait() == 0
+    shown = [line for line in text.split(b"\r\x1b[K") if line.startswith(b"simulated: ")]
+    assert shown and all(b" M instructions, " in line for line in shown)
+    assert b"\r\x1b[K" in text[text.rindex(shown[-1]):]
+    assert "M instructions" not in run_cli(command).stderr
+
+
+def test_unknown_instruction_is_said(simulate, run_cli, build_c, workloads):
+    if os.uname().machine != "x86_64":
+        pytest.skip("the instruction is one of x86-64")
+    program = build_c(workloads / "unknown_instruction.c")
+    done = run_cli(["record", "--simulate", "-e", "PAPI_TOT_INS", "--", program])
+    assert done.returncode == 128 + 4
+    assert "does not know an instruction" in done.stderr
