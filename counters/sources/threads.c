@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -306,18 +307,24 @@ static void close_channel(struct channel *channel)
         close(channel->counter);
 }
 
-void tally_threads_close(struct tally_threads *threads)
+static void forget(struct tally_threads *threads)
 {
     struct followed *thread, *next;
-    for (int i = 0; i < MAX_TERMS; i++)
-        close_channel(&threads->terms[i]);
-    for (int i = 0; i < threads->processor_count; i++)
-        close_channel(&threads->processors[i]);
     HASH_ITER(hh, threads->all, thread, next)
     {
         HASH_DEL(threads->all, thread);
         free(thread);
     }
+    threads->naming_count = 0;
+}
+
+void tally_threads_close(struct tally_threads *threads)
+{
+    for (int i = 0; i < MAX_TERMS; i++)
+        close_channel(&threads->terms[i]);
+    for (int i = 0; i < threads->processor_count; i++)
+        close_channel(&threads->processors[i]);
+    forget(threads);
     free(threads->processors);
     free(threads->polled);
     free(threads->namings);
@@ -338,6 +345,26 @@ static void list_polled(struct tally_threads *threads)
     threads->polled_count = count;
 }
 
+/* Linux 5.13 to some 6.x forget to report, so a process that does nothing has to be seen first. */
+static int check_reports(struct tally_threads *threads)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    if (child < 0)
+        return tally_error("cannot start a process: %s.", strerror(errno));
+    waitpid(child, NULL, 0);
+    drain_all(threads);
+    bool is_reported = threads->all != NULL;
+    forget(threads);
+    if (is_reported || threads->term_count == 0)
+        return 0;
+    return tally_error(
+        "this kernel does not report what a thread counted (releases from 5.13 on do "
+        "not, until it was mended); \"tallystack record\" and \"tallystack report "
+        "--by thread\" tell the threads of Python programs apart.");
+}
+
 int tally_threads_open(struct tally_threads **out, const struct tally_event *events, int count)
 {
     struct tally_threads *threads = tally_alloc_zeroed(1, sizeof(*threads));
@@ -348,6 +375,8 @@ int tally_threads_open(struct tally_threads **out, const struct tally_event *eve
     int result = open_terms(threads);
     if (result == 0)
         result = open_names(threads);
+    if (result == 0)
+        result = check_reports(threads);
     if (result < 0) {
         tally_threads_close(threads);
         return result;

@@ -9,7 +9,7 @@
  * A counter that follows from processor to processor cannot be given a buffer itself, and one per
  * processor would be inherited that many times: each writes into the buffer of a counter beside it
  * that counts nothing. Records of one counter are written one after the other, since the kernel
- * takes its descendants off under one lock.
+ * takes its descendants off under one lock. Not all kernels report: it is tried.
  */
 #ifndef TALLY_SOURCES_THREADS_H
 #define TALLY_SOURCES_THREADS_H

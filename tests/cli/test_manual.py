@@ -207,8 +207,14 @@ def header_of(text):
               "--per-thread -e page-faults -o /dev/stdout true"]),
 ])
 def test_csv_columns(environment, recorded, name, calls):
-    headers = [header_of(run(["tallystack", name, "--csv", *call.split()], cwd=recorded,
-                             env=environment).stdout) for call in calls]
+    headers = []
+    for call in calls:
+        try:
+            headers.append(header_of(run(["tallystack", name, "--csv", *call.split()], cwd=recorded,
+                                         env=environment).stdout))
+        except subprocess.CalledProcessError as error:  # an older kernel
+            assert "--per-thread" in call and "does not report" in error.stderr
+            headers.append({"process", "thread"})
     assert columns_of(ROOT / f"tools/man/tallystack-{name}.1") == set().union(*headers)
 
 
