@@ -310,7 +310,7 @@ int cmd_annotate(int argc, char **argv)
     command_parse(&annotate_argp, argc, argv, NULL, &annotate);
     if (loaded_open(&loaded, "annotate", annotate.input, false) < 0)
         return command_failed("annotate");
-    int status = loaded_status(&loaded), sort = loaded_event(&loaded, annotate.sort);
+    int status = loaded_status(&loaded), sort = loaded_event(&loaded.recording->run, annotate.sort);
     if (sort < 0 || annotate_profile(&annotate, &loaded, sort) < 0)
         status = command_failed("annotate");
     loaded_close(&loaded);

@@ -16,7 +16,7 @@ _tallystack_options() {
             -q --quiet --simulate= --source= --within=
         ;;
     plot) echo -e= --event= -i= --input= --keep --limit= -o= --output= --size= ;;
-    report) echo --by= --csv -i= --input= --limit= --sort= --tree ;;
+    report) echo --by= --csv -e= --event= -i= --input= --limit= --sort= --tree ;;
     annotate) echo --csv -i= --input= --sort= ;;
     export) echo -e= --format= -i= --input= -o= --output= ;;
     stat)

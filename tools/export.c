@@ -69,7 +69,8 @@ static const struct argp export_argp = {
 static int write_stacks(const struct loaded *loaded, const struct export *export)
 {
     bool is_folded = !strcmp(export->exporter->name, "folded");
-    int event = export->event || is_folded ? loaded_event(loaded, export->event) : -1;
+    int event =
+        export->event || is_folded ? loaded_event(&loaded->recording->run, export->event) : -1;
     FILE *out = stdout;
     struct tally_tree tree;
     if (event < -1)

@@ -74,9 +74,8 @@ void loaded_close(struct loaded *loaded)
     tally_recording_close(loaded->recording);
 }
 
-int loaded_event(const struct loaded *loaded, const char *name)
+int loaded_event(const struct tally_run *run, const char *name)
 {
-    const struct tally_run *run = &loaded->recording->run;
     struct tally_buffer names = {0};
     if (!name)
         return 0;

@@ -22,7 +22,7 @@ void loaded_resolve(struct tally_symbols *symbols);
 void loaded_close(struct loaded *loaded);
 
 /* Number of the event called `name` (NULL: the first), or negative with the sentence. */
-int loaded_event(const struct loaded *loaded, const char *name);
+int loaded_event(const struct tally_run *run, const char *name);
 
 /* Exit status of a command that showed the recording: 125 where parts of it are damaged. */
 int loaded_status(const struct loaded *loaded);

@@ -171,7 +171,7 @@ static int draw_view(struct plot *plot, enum tally_view_kind view_kind)
     struct tally_view view;
     if (loaded_open(&loaded, "plot", plot->input, false) < 0)
         return TALLY_ERROR;
-    int result = loaded_event(&loaded, plot->event), event = result, status = 0;
+    int result = loaded_event(&loaded.recording->run, plot->event), event = result, status = 0;
     if (result >= 0)
         result = tally_plot_new(&picture, &plot->request);
     if (result >= 0) {

@@ -28,6 +28,9 @@
 /* A clock that overflows faster than a sample takes would leave the program no time. */
 enum { HIGHEST_FREQUENCY = 50000 }; /* samples per second */
 
+/* Of one CPU, for seeing what threads wait for. */
+#define WATCH_SHARE 0.01
+
 struct record {
     const char *events, *source, *output, *simulate, *within;
     uint64_t frequency, interval_ms, max_size;

@@ -48,6 +48,8 @@ static int run_program(struct record *record, struct tally_session *session,
                        "writing samples ended early (%s); what is missing is in the "
                        "row [lost].",
                        stop_reason(news.stopped));
+    if (news.watch_gap)
+        tally_run_note(&record->run, "%s", news.watch_gap);
     if (!news.images)
         tally_run_note(&record->run, "no process could be sampled: the program is static or "
                                      "set-user-ID, and only its totals are known.");
@@ -64,6 +66,7 @@ int record_measured(struct record *record)
     struct tally_session_options session_options = {.path = record->output,
                                                     .max_size = record->max_size,
                                                     .is_native = record->is_native,
+                                                    .watch_share = WATCH_SHARE,
                                                     .is_clock = record->run.is_clock};
     struct tally_session *session = NULL;
     struct tally_launch launch;

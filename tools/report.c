@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "output/call_tree.h"
 #include "output/report.h"
+#include "profile/accounts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +18,13 @@ struct report {
     const char *input, *sort;
     int by;
     uint64_t limit;
-    bool is_tree, is_csv, has_limit;
+    bool is_tree, is_csv, has_limit, is_waits;
 };
 
 static const struct argp_option options[] = {
     {"input", 'i', "REC", 0, "The recording (tallystack.rec)", 0},
+    {"event", 'e', "waits", 0,
+     "Show where threads spent wall time, running and waiting, instead of the events", 0},
     {"by", OPTION_BY, "WHAT", 0,
      "One row per function (the default), line, module, thread, process or native symbol", 0},
     {"tree", OPTION_TREE, NULL, 0, "The call tree, with self and inclusive counts", 0},
@@ -46,6 +49,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
                      "there is no view by \"%s\"; there are function, line, module, thread, "
                      "process and native.",
                      arg);
+        break;
+    case 'e':
+        if (strcmp(arg, "waits") != 0)
+            argp_failure(state, TALLY_EXIT_FAILED, 0,
+                         "-e takes \"waits\" here; all events of a recording are shown without it, "
+                         "and --sort chooses one.");
+        report->is_waits = true;
         break;
     case OPTION_TREE:
         report->is_tree = true;
@@ -78,15 +88,15 @@ static const struct argp report_argp = {
            "or is exact. The columns of --csv are described in the manual page.",
 };
 
-static void print_view(const struct loaded *loaded, const struct report *report, int sort)
+static void print_view(const struct tally_profile *profile, const struct report *report, int sort)
 {
     struct tally_symbols *symbols = NULL;
     struct tally_view view;
     if (report->by == TALLY_VIEW_NATIVE) {
-        symbols = tally_symbols_new(loaded->profile);
+        symbols = tally_symbols_new(profile);
         loaded_resolve(symbols);
     }
-    tally_view_make(&view, (enum tally_view_kind)report->by, loaded->profile, symbols, sort);
+    tally_view_make(&view, (enum tally_view_kind)report->by, profile, symbols, sort);
     if (report->is_csv)
         tally_report_csv(stdout, &view, report->has_limit ? report->limit : 0);
     else
@@ -95,15 +105,57 @@ static void print_view(const struct loaded *loaded, const struct report *report,
     tally_symbols_free(symbols);
 }
 
-static void print_tree(const struct loaded *loaded, const struct report *report, int sort)
+static void print_tree(const struct tally_profile *profile, const struct report *report, int sort)
 {
     struct tally_tree tree;
-    tally_tree_make(&tree, loaded->profile, sort);
+    tally_tree_make(&tree, profile, sort);
     if (report->is_csv)
         tally_tree_csv(stdout, &tree);
     else
         tally_tree_text(stdout, &tree, report->has_limit ? report->limit : 200, sort);
     tally_tree_release(&tree);
+}
+
+/* The account that most time is in, but for running. */
+static int longest_account(const struct tally_profile *profile)
+{
+    int longest = 0;
+    for (int i = 1; i < (int)profile->event_count; i++)
+        if (longest == 0 || tally_profile_total(profile, i) > tally_profile_total(profile, longest))
+            longest = i;
+    return longest;
+}
+
+/* `profile` is the recording's own or its accounts. */
+static int print_profile(const struct loaded *loaded, const struct tally_profile *profile,
+                         const struct report *report)
+{
+    int sort = report->is_waits && !report->sort ? longest_account(profile)
+                                                 : loaded_event(profile->run, report->sort);
+    if (sort < 0)
+        return sort;
+    if (!report->is_csv)
+        tally_report_heading(stdout, loaded->recording, loaded->profile);
+    if (report->is_tree)
+        print_tree(profile, report, sort);
+    else
+        print_view(profile, report, sort);
+    return 0;
+}
+
+static int print_waits(const struct loaded *loaded, const struct report *report)
+{
+    struct tally_accounts *accounts = tally_accounts_new(loaded->profile);
+    int result;
+    if (report->by == TALLY_VIEW_NATIVE)
+        result = tally_error("waits are not known by native symbol; use --by line.");
+    else if (!accounts->as_profile.event_count)
+        result = tally_error("the recording does not say what its threads waited for; record it "
+                             "anew, without --simulate.");
+    else
+        result = print_profile(loaded, &accounts->as_profile, report);
+    tally_accounts_free(accounts);
+    return result;
 }
 
 int cmd_report(int argc, char **argv)
@@ -113,17 +165,11 @@ int cmd_report(int argc, char **argv)
     command_parse(&report_argp, argc, argv, NULL, &report);
     if (loaded_open(&loaded, "report", report.input, report.by == TALLY_VIEW_NATIVE) < 0)
         return command_failed("report");
-    int status = loaded_status(&loaded), sort = loaded_event(&loaded, report.sort);
-    if (sort < 0) {
+    int status = loaded_status(&loaded);
+    int result = report.is_waits ? print_waits(&loaded, &report)
+                                 : print_profile(&loaded, loaded.profile, &report);
+    if (result < 0)
         status = command_failed("report");
-    } else {
-        if (!report.is_csv)
-            tally_report_heading(stdout, loaded.recording, loaded.profile);
-        if (report.is_tree)
-            print_tree(&loaded, &report, sort);
-        else
-            print_view(&loaded, &report, sort);
-    }
     loaded_close(&loaded);
     return command_finish("report", status);
 }

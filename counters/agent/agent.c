@@ -228,6 +228,12 @@ static uint64_t stack_top(void)
     return (uint64_t)(uintptr_t)__builtin_frame_address(0);
 }
 
+/* The watcher looks for new threads when this number has changed. */
+static void count_threads(void)
+{
+    atomic_fetch_add((_Atomic uint32_t *)&agent.image->threads, 1);
+}
+
 void agent_thread_start(void)
 {
     if (!agent.active || agent_slot)
@@ -242,6 +248,7 @@ void agent_thread_start(void)
     slot->busy = 1; /* what starting costs is ours */
     agent_slot = slot;
     stream_thread(slot);
+    life_write(slot, slot, false);
     if (!counters_start(slot)) {
         agent_slot = NULL;
         slot->tid = 0;
@@ -251,6 +258,7 @@ void agent_thread_start(void)
     }
     if (has_thread_key)
         pthread_setspecific(thread_key, slot);
+    count_threads();
     sample_nested(slot);
     slot->busy = 0;
 }
@@ -281,10 +289,12 @@ void agent_thread_end(void)
     if (!slot)
         return;
     slot->busy = 1;
+    life_write(slot, slot, true);
     sample_nested(slot);
     write_counts(slot, slot);
     keep_remainder(slot);
     if (agent_may_write()) {
+        count_threads();
         atomic_fetch_add((_Atomic uint64_t *)&agent.image->handler_ns, slot->handler_ns);
         atomic_fetch_add((_Atomic uint64_t *)&agent.image->handler_calls, slot->handler_calls);
     }
@@ -312,8 +322,10 @@ void agent_process_end(void)
         return;
     own->busy = 1;
     for (struct slot *slot = slot_first(); slot; slot = slot->next)
-        if (slot->tid)
+        if (slot->tid) {
+            life_write(own, slot, true);
             write_counts(own, slot);
+        }
     own->busy = 0;
     agent.image->end_ns = agent_now();
     agent.image->state = TALLY_IMAGE_ENDED;
@@ -328,7 +340,9 @@ static void begin(void)
     if (!agent_may_write())
         return drop_image();
     agent.native = agent.control->is_native;
-    agent.image->python = agent.native ? 0 : agent.python.version;
+    agent.image->own_pid = (uint32_t)agent.pid;
+    if (!agent.native)
+        link_publish(&agent.python, agent.image);
     agent.image->start_ns = agent_now();
     describe_image();
     counters_accounts(agent.image->before);

@@ -10,6 +10,7 @@
  *   link.c       finding an interpreter among the loaded objects
  *   arena.c      memory
  *   stream.c     chunks and records of a slot
+ *   life.c       a thread's accounts at its begin and end
  *   counters.c   kernel counters and timers of a thread
  *   paths.c      code objects and call paths: from frames to node numbers
  *   sample.c     the overflow handler
@@ -37,6 +38,7 @@ struct interpreter {
     const struct py_layout *layout;
     uint64_t code_type; /* &PyCode_Type */
     uint64_t runtime;   /* &_PyRuntime */
+    uint64_t runtime_size;
     void *(*thread_state)(void);
     int (*is_initialized)(void);
     char reason[PY_REASON_SIZE]; /* why it is not supported; layout is NULL then */
@@ -50,6 +52,9 @@ bool link_find_interpreter(struct interpreter *out);
 
 /* The range of the loaded object that has `address`; empty if there is none. */
 void link_range_of(uint64_t address, uint64_t *start, uint64_t *end);
+
+/* Tells the recorder, which reads the program's memory, where the interpreter is. */
+void link_publish(const struct interpreter *python, struct tally_image_header *image);
 
 /* The range of addresses this library is loaded at. */
 void link_own_range(uint64_t *start, uint64_t *end);
@@ -130,6 +135,11 @@ void stream_thread(struct slot *slot);
 void stream_object_of(struct slot *slot, uint64_t pc);
 /* Counts of the thread of slot `of`, which may be another's: nothing of it is written to. */
 void stream_counts(struct slot *slot, const struct slot *of, const uint64_t *counts);
+
+/* life.c */
+
+/* Writes to `slot`, the calling thread's, the accounts of the thread of slot `of`. */
+void life_write(struct slot *slot, const struct slot *of, bool is_end);
 
 /* counters.c */
 

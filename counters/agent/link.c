@@ -142,10 +142,20 @@ bool link_find_interpreter(struct interpreter *out)
     }
     out->code_type = code_type;
     out->runtime = runtime;
+    out->runtime_size = runtime_size;
     out->thread_state = (void *(*)(void))(uintptr_t)thread_state;
     out->is_initialized = (int (*)(void))(uintptr_t)is_initialized;
     out->layout = layout;
     return true;
+}
+
+void link_publish(const struct interpreter *python, struct tally_image_header *image)
+{
+    image->python = python->version;
+    image->runtime_size = python->runtime_size;
+    image->code_type = python->code_type;
+    atomic_store_explicit((_Atomic uint64_t *)&image->runtime, python->runtime,
+                          memory_order_release);
 }
 
 /* Program headers of a loaded object. */

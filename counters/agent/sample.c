@@ -42,7 +42,7 @@ static void adopt_interpreter(void)
     const struct py_layout *layout = found.layout;
     found.layout = NULL;
     agent.python = found;
-    agent.image->python = found.version;
+    link_publish(&found, agent.image);
     memcpy(agent.image->refusal, found.reason, sizeof(agent.image->refusal));
     atomic_thread_fence(memory_order_release);
     agent.python.layout = layout;

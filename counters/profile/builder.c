@@ -163,3 +163,33 @@ uint32_t build_nobody(struct builder *builder)
     profile->processes[profile->process_count++] = (struct tally_process){.name = tally_strdup("")};
     return build_thread(builder, (uint32_t)profile->process_count - 1, 0, "");
 }
+
+void build_lifetime(struct builder *builder, uint32_t process, uint32_t image,
+                    const struct tally_life *life)
+{
+    struct tally_profile *profile = builder->profile;
+    struct tally_key key = {(uint64_t)image << 32 | life->slot, life->life, life->tid};
+    bool is_new;
+    uint32_t index = tally_index_of(&builder->lifetimes, key, &is_new);
+    if (is_new) {
+        profile->lifetimes =
+            tally_realloc(profile->lifetimes, index + 1, sizeof(*profile->lifetimes));
+        profile->lifetimes[profile->lifetime_count++] =
+            (struct tally_lifetime){.thread = build_thread(builder, process, life->tid, ""),
+                                    .is_watched = life->slot == UINT32_MAX,
+                                    .image = image,
+                                    .slot = life->slot,
+                                    .life = life->life};
+    }
+    if (life->is_end)
+        profile->lifetimes[index].end = life;
+    else
+        profile->lifetimes[index].begin = life;
+}
+
+void build_look(struct builder *builder, const struct tally_look *look)
+{
+    struct tally_profile *profile = builder->profile;
+    ENSURE(profile->looks, profile->look_count, builder->look_room);
+    profile->looks[profile->look_count++] = *look;
+}

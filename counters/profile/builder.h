@@ -15,8 +15,8 @@ struct builder {
     struct tally_recording *recording;
     bool addresses;
     uint32_t read_only;
-    struct tally_index functions, paths, cells, threads;
-    size_t function_room, path_room, cell_room, thread_room;
+    struct tally_index functions, paths, cells, threads, lifetimes;
+    size_t function_room, path_room, cell_room, thread_room, look_room;
     int event_of[TALLY_MAX_COUNTERS];
     double factor_of[TALLY_MAX_COUNTERS];
     int read_only_counters[TALLY_MAX_COUNTERS];
@@ -64,6 +64,11 @@ void build_exact(struct builder *builder, uint32_t thread, const char *name, int
 /* `name` has up to 16 bytes; a later one replaces an earlier. */
 uint32_t build_thread(struct builder *builder, uint32_t process, uint32_t tid, const char *name);
 uint32_t build_process(struct builder *builder, const struct tally_image_header *header);
+
+/* What the kernel told of a thread when it began or ended, in the image. */
+void build_lifetime(struct builder *builder, uint32_t process, uint32_t image,
+                    const struct tally_life *life);
+void build_look(struct builder *builder, const struct tally_look *look);
 
 /* Stands for processes that no agent told of; returns its thread. */
 uint32_t build_nobody(struct builder *builder);

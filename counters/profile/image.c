@@ -221,6 +221,22 @@ static void take_object(struct builder *builder, const struct image_state *state
     free(path);
 }
 
+static void take_wait(struct builder *builder, struct image_state *state,
+                      const struct slot_state *slot, const struct tally_wait *wait)
+{
+    if (wait->state >= TALLY_STATES)
+        return;
+    struct tally_look look = {
+        .thread = build_thread(builder, state->process, wait->tid, ""),
+        .path = path_of(slot, wait->node),
+        .holder = wait->holder >= TALLY_NODE_FIRST ? path_of(slot, wait->holder) : TALLY_NO_PATH,
+        .state = (enum tally_state)wait->state,
+        .is_whole = wait->is_whole,
+        .begin_ns = wait->begin_ns,
+        .duration_ns = wait->duration_ns};
+    build_look(builder, &look);
+}
+
 static void take_record(struct builder *builder, struct image_state *state, struct slot_state *slot,
                         const void *record)
 {
@@ -241,6 +257,12 @@ static void take_record(struct builder *builder, struct image_state *state, stru
         break;
     case TALLY_RECORD_OBJECT:
         take_object(builder, state, record);
+        break;
+    case TALLY_RECORD_LIFE:
+        build_lifetime(builder, state->process, state->number, record);
+        break;
+    case TALLY_RECORD_WAIT:
+        take_wait(builder, state, slot, record);
         break;
     default:
         break;
@@ -295,6 +317,30 @@ static void read_slot(struct builder *builder, struct image_state *state,
     free(slot.paths);
 }
 
+static void release_codes(struct image_state *state)
+{
+    for (size_t i = 0; i < state->code_count; i++) {
+        free(state->codes[i].table);
+        free(state->codes[i].lines);
+    }
+    free(state->codes);
+    state->codes = NULL;
+    state->code_count = 0;
+}
+
+/* The .waits file has code objects and nodes of its own. */
+static void read_waits(struct builder *builder, struct image_state *state, const char *nothing)
+{
+    const struct tally_image *image = state->image, *waits = image->waits;
+    release_codes(state);
+    state->image = waits;
+    for (size_t i = 0; i < waits->slot_count; i++)
+        each_record(builder, state, &waits->slots[i], NULL, true);
+    for (size_t i = 0; i < waits->slot_count; i++)
+        read_slot(builder, state, &waits->slots[i], nothing);
+    state->image = image;
+}
+
 void image_read(struct builder *builder, uint32_t number, double *seen)
 {
     const struct tally_image *image = &builder->recording->images[number];
@@ -312,18 +358,16 @@ void image_read(struct builder *builder, uint32_t number, double *seen)
     builder->main_threads[number] = main_thread;
     for (size_t i = 0; i < image->slot_count; i++)
         each_record(builder, &state, &image->slots[i], NULL, true);
+    const char *nothing = header->python ? "[native thread]" : "[native program]";
     for (size_t i = 0; i < image->slot_count; i++)
-        read_slot(builder, &state, &image->slots[i],
-                  header->python ? "[native thread]" : "[native program]");
+        read_slot(builder, &state, &image->slots[i], nothing);
     if (header->state == TALLY_IMAGE_UNSUPPORTED)
         remainder_of_unsupported(builder, &state, main_thread, seen);
     else
         remainder_of_image(builder, &state, main_thread, seen);
-    for (size_t i = 0; i < state.code_count; i++) {
-        free(state.codes[i].table);
-        free(state.codes[i].lines);
-    }
-    free(state.codes);
+    if (image->waits)
+        read_waits(builder, &state, nothing);
+    release_codes(&state);
     tally_index_release(&state.lives);
     free(state.life);
     free(state.main_file);

@@ -61,6 +61,9 @@ struct tally_profile *tally_profile_new(struct tally_recording *recording, bool 
     for (size_t i = 0; i < recording->image_count; i++)
         image_read(&builder, (uint32_t)i, seen);
     remainder_of_run(&builder, seen);
+    profile->unseen_path = build_special_path(&builder, "[not looked at]");
+    profile->ready_path = build_special_path(&builder, "[ready, no CPU]");
+    profile->unsampled_path = build_special_path(&builder, "[on CPU, not sampled]");
     sum_totals(profile);
     free(builder.root_file);
     free(builder.startup);
@@ -70,6 +73,7 @@ struct tally_profile *tally_profile_new(struct tally_recording *recording, bool 
     tally_index_release(&builder.paths);
     tally_index_release(&builder.cells);
     tally_index_release(&builder.threads);
+    tally_index_release(&builder.lifetimes);
     return profile;
 }
 
@@ -87,6 +91,8 @@ void tally_profile_free(struct tally_profile *profile)
     free(profile->threads);
     free(profile->cells);
     free(profile->loaded);
+    free(profile->lifetimes);
+    free(profile->looks);
     free(profile->values);
     free(profile->totals);
     free(profile->python);

@@ -66,6 +66,23 @@ struct tally_profile_thread {
     char *name; /* "TID NAME" */
 };
 
+/* A thread's accounts from its begin to its end, by the kernel; see tally_life in format.h. */
+struct tally_lifetime {
+    uint32_t thread;
+    bool is_watched;                      /* told by the watcher, not by the agent */
+    uint32_t image, slot, life;           /* which one */
+    const struct tally_life *begin, *end; /* in the recording; either may be NULL */
+};
+
+/* What the watcher saw of a thread; see tally_wait in format.h. */
+struct tally_look {
+    uint32_t thread, path;
+    uint32_t holder; /* path of the function that held the GIL; TALLY_NO_PATH: not known */
+    enum tally_state state;
+    bool is_whole;
+    uint64_t begin_ns, duration_ns;
+};
+
 struct tally_profile {
     const struct tally_run *run; /* borrowed from the recording */
     size_t event_count;
@@ -86,6 +103,10 @@ struct tally_profile {
     double excess[TALLY_MAX_EVENTS]; /* what samples sum to beyond the run's total: of clocks whose
                                         total is the kernel's accounts, which are rounded */
     char *python;                    /* versions seen, as in "3.11.2, 3.13.5"; "" if none */
+    size_t lifetime_count, look_count;
+    struct tally_lifetime *lifetimes;
+    struct tally_look *looks;                         /* of each thread in the order of time */
+    uint32_t unseen_path, ready_path, unsampled_path; /* bracketed rows of the accounts */
     struct tally_interned *strings;
 };
 

@@ -5,6 +5,7 @@
  *
  *   session.json   what was run and counted (recording/session.h); rewritten when the run ends
  *   NNNNNN.image   samples of one process image: a fork, or an exec, starts a new one
+ *   NNNNNN.waits   what the watcher saw that image's threads do (recording/watch.h)
  *   series.csv     with -I: the totals of each event over time
  *   sources        what the source files were (profile/fingerprint.h)
  *   seal           lengths and checksums of all of the above; the last file to be written
@@ -20,6 +21,9 @@
  * `used` is stored after the bytes it covers: a reader sees whole records only. A record never
  * spans chunks, starts at a multiple of 8 and begins with its type.
  *
+ * A .waits file is built alike, with one slot, by the recorder; of its header only the magic, the
+ * PID and chunk_count are set. Its node and code numbers are its own.
+ *
  * Nodes are call paths: a node is a code object, an instruction in it and a parent node. Node
  * numbers belong to the slot, code numbers to the image. A record may refer to a code number that a
  * chunk of another slot defines, and, in a process that was killed, that none does.
@@ -30,6 +34,7 @@
 #include <stdint.h>
 
 #define TALLY_IMAGE_MAGIC "TALLYIM1"
+#define TALLY_WAITS_MAGIC "TALLYWA1"
 #define TALLY_SEAL_MAGIC  "tallystack seal 1"
 
 enum {
@@ -81,7 +86,11 @@ struct tally_image_header {
     char program[512];                   /* path of the executable */
     char script[512];                    /* the Python program; may be empty */
     char refusal[128];                   /* why the interpreter is not supported */
-    uint64_t progress; /* of simulated images: instructions so far, now and then */
+    uint64_t progress;              /* of simulated images: instructions so far, now and then */
+    uint64_t runtime, runtime_size; /* _PyRuntime, for the watcher; 0: no interpreter */
+    uint64_t code_type;             /* &PyCode_Type */
+    uint32_t own_pid;               /* PID in the process's own namespace */
+    uint32_t threads;               /* how many were started and ended: changes with each */
 };
 
 struct tally_chunk {
@@ -100,6 +109,8 @@ enum tally_record_type {
     TALLY_RECORD_THREAD = 6,
     TALLY_RECORD_COUNTS = 7,
     TALLY_RECORD_OBJECT = 8,
+    TALLY_RECORD_LIFE = 9,
+    TALLY_RECORD_WAIT = 10,
 };
 
 /* Nodes that are no call path. */
@@ -195,6 +206,57 @@ struct tally_object {
     uint32_t path_size;
     uint64_t start, end; /* addresses it covers */
     uint64_t bias;       /* what to subtract for addresses as in its file */
+};
+
+/*
+ * A thread's accounts, as the kernel keeps them, when the agent first saw the thread and when it
+ * last did: the difference is the thread's. With the same slot and life the last end holds. The
+ * watcher writes them too, of what it saw itself; slot is then UINT32_MAX.
+ */
+struct tally_life {
+    uint8_t type;
+    uint8_t is_end;
+    uint8_t reserved[2];
+    uint32_t tid;
+    uint32_t slot;
+    uint32_t life;
+    uint64_t time_ns; /* CLOCK_MONOTONIC */
+    uint64_t cpu_ns;
+    uint64_t user_ns, system_ns; /* cpu_ns divides in their proportion; coarser than it */
+    uint64_t delay_ns;           /* runnable, but not running; UINT64_MAX: not told */
+};
+
+/* What a thread is doing. Waiting is divided by what for. */
+enum tally_state {
+    TALLY_STATE_RUNNING = 0,
+    TALLY_STATE_RUNNABLE = 1,
+    TALLY_STATE_SLEEP = 2,
+    TALLY_STATE_FILE = 3,   /* files and block devices; page faults that read from them */
+    TALLY_STATE_SOCKET = 4, /* Unix sockets and socket pairs included */
+    TALLY_STATE_PIPE = 5,
+    TALLY_STATE_LOCK = 6, /* locks, conditions and semaphores */
+    TALLY_STATE_GIL = 7,
+    TALLY_STATE_CHILD = 8,
+    TALLY_STATE_POLL = 9, /* for one of several descriptors: an event loop */
+    TALLY_STATE_OTHER = 10,
+    TALLY_STATES,
+};
+
+/*
+ * A look at a thread. The thread was in `state` at begin_ns + duration_ns; begin_ns is the time of
+ * the look before. If `is_whole` it did not run in between, so that all of the duration was this
+ * one wait; else the duration is what this look stands for. `holder` is, for the GIL, a node
+ * without parent: the function that held it; 0 if not known.
+ */
+struct tally_wait {
+    uint8_t type;
+    uint8_t state;
+    uint8_t is_whole;
+    uint8_t reserved;
+    uint32_t tid;
+    uint32_t node; /* where it waits; TALLY_NODE_STARTUP for states that are no waiting */
+    uint32_t holder;
+    uint64_t begin_ns, duration_ns;
 };
 
 static inline uint32_t tally_padded(uint32_t size)

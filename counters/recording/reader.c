@@ -206,8 +206,9 @@ static void terminate_strings(struct tally_image_header *header)
     header->refusal[sizeof(header->refusal) - 1] = '\0';
 }
 
-static void read_image(struct tally_recording *recording, int directory, const char *name,
-                       const struct tally_seal *seal)
+/* Returns whether the file is there and its header is as it should be. */
+static bool read_chunks(struct tally_recording *recording, int directory, const char *name,
+                        const char *magic, const struct tally_seal *seal, struct tally_image *out)
 {
     size_t size;
     bool *block_ok = NULL;
@@ -222,21 +223,48 @@ static void read_image(struct tally_recording *recording, int directory, const c
                                    "differ are left out.",
                                    name);
     }
-    if (!bytes || size < TALLY_HEADER_SIZE || (block_ok && !block_ok[0]) ||
-        memcmp(header->magic, TALLY_IMAGE_MAGIC, sizeof(header->magic)) != 0 ||
-        header->counter_count != (uint32_t)recording->run.counter_count) {
-        tally_recording_damage(recording, "%s is damaged; the process it describes is left out.",
+    bool is_good = bytes && size >= TALLY_HEADER_SIZE && (!block_ok || block_ok[0]) &&
+                   !memcmp(header->magic, magic, sizeof(header->magic));
+    if (is_good) {
+        terminate_strings(header);
+        *out = (struct tally_image){.header = header, .size = size};
+        find_chunks(recording, out, name, block_ok);
+    }
+    free(block_ok);
+    return is_good;
+}
+
+static void read_waits(struct tally_recording *recording, int directory, const char *image_name,
+                       const struct tally_seal *seal, struct tally_image *image)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "%.*s.waits", (int)strcspn(image_name, "."), image_name);
+    if (faccessat(directory, name, F_OK, 0) < 0)
+        return;
+    struct tally_image waits;
+    if (!read_chunks(recording, directory, name, TALLY_WAITS_MAGIC, seal, &waits)) {
+        tally_recording_damage(recording, "%s is damaged; what it says of waiting is left out.",
                                name);
-        free(block_ok);
         return;
     }
-    terminate_strings(header);
+    image->waits = tally_alloc(sizeof(waits));
+    *image->waits = waits;
+}
+
+static void read_image(struct tally_recording *recording, int directory, const char *name,
+                       const struct tally_seal *seal)
+{
+    struct tally_image image;
+    if (!read_chunks(recording, directory, name, TALLY_IMAGE_MAGIC, seal, &image) ||
+        image.header->counter_count != (uint32_t)recording->run.counter_count) {
+        tally_recording_damage(recording, "%s is damaged; the process it describes is left out.",
+                               name);
+        return;
+    }
+    read_waits(recording, directory, name, seal, &image);
     recording->images =
         tally_realloc(recording->images, recording->image_count + 1, sizeof(*recording->images));
-    struct tally_image *image = &recording->images[recording->image_count++];
-    *image = (struct tally_image){.header = header, .size = size};
-    find_chunks(recording, image, name, block_ok);
-    free(block_ok);
+    recording->images[recording->image_count++] = image;
 }
 
 static int by_name(const void *a, const void *b)
@@ -319,14 +347,22 @@ int tally_recording_open(struct tally_recording **out, const char *path)
     return result;
 }
 
+static void free_slots(struct tally_image *image)
+{
+    for (size_t i = 0; i < image->slot_count; i++)
+        free(image->slots[i].chunks);
+    free(image->slots);
+}
+
 void tally_recording_close(struct tally_recording *recording)
 {
     if (!recording)
         return;
     for (size_t i = 0; i < recording->image_count; i++) {
-        for (size_t k = 0; k < recording->images[i].slot_count; k++)
-            free(recording->images[i].slots[k].chunks);
-        free(recording->images[i].slots);
+        if (recording->images[i].waits)
+            free_slots(recording->images[i].waits);
+        free(recording->images[i].waits);
+        free_slots(&recording->images[i]);
     }
     free(recording->images);
     for (size_t i = 0; i < recording->mapping_count; i++)
@@ -378,6 +414,10 @@ static uint64_t record_size(const unsigned char *bytes, uint32_t room, uint32_t 
     }
     case TALLY_RECORD_COUNTS:
         return sizeof(struct tally_counts) + bytes[1] * sizeof(uint64_t);
+    case TALLY_RECORD_LIFE:
+        return sizeof(struct tally_life);
+    case TALLY_RECORD_WAIT:
+        return sizeof(struct tally_wait);
     default:
         return 0;
     }

@@ -25,6 +25,7 @@ struct tally_image {
     size_t size;                             /* of the file, which is mapped from the header on */
     size_t slot_count;
     struct tally_slot_stream *slots;
+    struct tally_image *waits; /* its .waits file, of one slot; NULL: there is none */
 };
 
 struct tally_recording {

@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "recording/seal.h"
+#include "recording/watch.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -44,7 +46,9 @@ struct tally_session {
     void *counting;
     size_t image_count;
     struct image *images;
-    uint32_t hellos; /* constructors that ran */
+    uint32_t hellos;           /* constructors that ran */
+    struct tally_watch *watch; /* NULL: waits are not watched */
+    int events;                /* an epoll descriptor over the listener and the watch */
 };
 
 /* Folder */
@@ -237,6 +241,24 @@ static int make_socket(struct tally_session *session, char name[TALLY_NAME_SIZE 
     return 0;
 }
 
+static int wake_on(struct tally_session *session, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    return epoll_ctl(session->events, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int make_events(struct tally_session *session, double watch_share)
+{
+    if (watch_share > 0)
+        session->watch =
+            tally_watch_new(session->directory, watch_share, &session->control->bytes_left);
+    session->events = epoll_create1(EPOLL_CLOEXEC);
+    if (session->events < 0 || wake_on(session, session->listener) < 0 ||
+        (session->watch && wake_on(session, tally_watch_descriptor(session->watch)) < 0))
+        return tally_error("cannot wait for the program's processes: %s.", strerror(errno));
+    return 0;
+}
+
 static int find_agent(char path[PATH_MAX])
 {
     static const char *const places[] = {"../lib/tallystack/tallystack-agent.so",
@@ -291,13 +313,15 @@ int tally_session_prepare(struct tally_session **out, const struct tally_session
 {
     struct tally_session *session = tally_alloc_zeroed(1, sizeof(*session));
     char name[TALLY_NAME_SIZE + 1];
-    session->directory = session->control_fd = session->listener = -1;
+    session->directory = session->control_fd = session->listener = session->events = -1;
     random_hex(session->token, TALLY_TOKEN_SIZE);
     int result = make_folder(session, options->path);
     if (result == 0 && !options->is_simulated)
         result = make_control(session, options, events);
     if (result == 0 && !options->is_simulated)
         result = make_socket(session, name);
+    if (result == 0 && !options->is_simulated)
+        result = make_events(session, options->watch_share);
     if (result == 0 && !options->is_simulated)
         result = make_environment(session, name);
     if (result < 0) {
@@ -360,7 +384,7 @@ void tally_session_discard(struct tally_session *session)
 
 int tally_session_descriptor(const struct tally_session *session)
 {
-    return session->listener;
+    return session->events;
 }
 
 /* Requests */
@@ -397,6 +421,8 @@ static int make_image(struct tally_session *session, pid_t pid, struct tally_wel
     session->images =
         tally_realloc(session->images, session->image_count + 1, sizeof(*session->images));
     session->images[session->image_count++] = (struct image){image, pid};
+    if (session->watch)
+        tally_watch_add(session->watch, number, pid, image);
     welcome->image = number;
     return fd;
 }
@@ -509,6 +535,8 @@ void tally_session_serve(struct tally_session *session)
     int peer;
     while ((peer = accept4(session->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
         serve_one(session, peer);
+    if (session->watch)
+        tally_watch_look(session->watch);
 }
 
 int tally_session_series(struct tally_session *session, double time_s, const char *event,
@@ -548,6 +576,7 @@ struct tally_session_news tally_session_news(const struct tally_session *session
         .has_foreign = session->has_foreign || silent_exec,
         .stopped = session->control->stopped,
         .images = (uint32_t)session->image_count,
+        .watch_gap = session->watch ? tally_watch_gap(session->watch) : NULL,
     };
 }
 
@@ -592,6 +621,8 @@ static void close_images(struct tally_session *session)
 int tally_session_end(struct tally_session *session)
 {
     close_images(session);
+    tally_watch_free(session->watch);
+    session->watch = NULL;
     unlinkat(session->directory, reserve, 0);
     FILE *series = session->series;
     session->series = NULL;
@@ -614,6 +645,7 @@ void tally_session_release(struct tally_session *session)
 {
     if (!session)
         return;
+    tally_watch_free(session->watch);
     for (size_t i = 0; i < session->image_count; i++)
         munmap(session->images[i].header, TALLY_HEADER_SIZE);
     free(session->images);
@@ -621,7 +653,7 @@ void tally_session_release(struct tally_session *session)
         fclose(session->series);
     if (session->control)
         munmap(session->control, TALLY_CONTROL_SIZE);
-    int fds[] = {session->directory, session->control_fd, session->listener};
+    int fds[] = {session->directory, session->control_fd, session->listener, session->events};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)
             close(fds[i]);

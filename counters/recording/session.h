@@ -19,11 +19,12 @@
 #include <sys/types.h>
 
 struct tally_session_options {
-    const char *path;  /* of the recording; an older one there is kept as PATH.old */
-    uint64_t max_size; /* bytes; 0: no bound */
-    bool is_native;    /* do not look for interpreters */
-    bool is_clock;     /* no perf events in the workload */
-    bool is_simulated; /* no agents: the simulator writes the images; there is no environment */
+    const char *path;   /* of the recording; an older one there is kept as PATH.old */
+    uint64_t max_size;  /* bytes; 0: no bound */
+    bool is_native;     /* do not look for interpreters */
+    bool is_clock;      /* no perf events in the workload */
+    double watch_share; /* of one CPU, for watching what threads wait for; 0: not watched */
+    bool is_simulated;  /* no agents: the simulator writes the images; there is no environment */
 };
 
 struct tally_session;
@@ -70,6 +71,7 @@ struct tally_session_news {
     bool has_foreign; /* programs without the agent ran */
     uint32_t stopped; /* 0, 1: --max-size was reached, else the errno that ended writing */
     uint32_t images;
+    const char *watch_gap; /* the sentence what the watcher could not see; NULL: nothing */
 };
 struct tally_session_news tally_session_news(const struct tally_session *session);
 

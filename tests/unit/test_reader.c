@@ -354,6 +354,8 @@ static void test_records_at_the_end_of_a_chunk(void **state)
     const struct tally_thread thread = {.type = TALLY_RECORD_THREAD};
     const struct tally_counts counts = {.type = TALLY_RECORD_COUNTS, .counter_count = 2};
     const struct tally_object object = {.type = TALLY_RECORD_OBJECT, .path_size = 8};
+    const struct tally_life life = {.type = TALLY_RECORD_LIFE};
+    const struct tally_wait wait = {.type = TALLY_RECORD_WAIT};
     (void)state;
     assert_next(&sample, sizeof(sample), 0, 16);
     assert_next(&sample, sizeof(sample), 3, 16 + 24);
@@ -366,6 +368,8 @@ static void test_records_at_the_end_of_a_chunk(void **state)
     assert_next(&thread, sizeof(thread), 0, sizeof(thread));
     assert_next(&counts, sizeof(counts), 0, sizeof(counts) + 16);
     assert_next(&object, sizeof(object), 0, sizeof(object) + 8);
+    assert_next(&life, sizeof(life), 0, sizeof(life));
+    assert_next(&wait, sizeof(wait), 0, sizeof(wait));
 }
 
 static void test_records_that_are_none(void **state)
@@ -374,7 +378,7 @@ static void test_records_that_are_none(void **state)
     for (int type = 0; type < 256; type++) {
         uint32_t offset = 0, size;
         bool is_bad = false;
-        if (type >= TALLY_RECORD_SAMPLE && type <= TALLY_RECORD_OBJECT)
+        if (type >= TALLY_RECORD_SAMPLE && type <= TALLY_RECORD_WAIT)
             continue;
         memset(&one, 0xff, sizeof(one));
         one.chunk.used = 64;
@@ -382,7 +386,7 @@ static void test_records_that_are_none(void **state)
         assert_null(tally_record_next(&one.chunk, &offset, 0, &size, &is_bad));
         assert_true(is_bad);
     }
-    for (int type = TALLY_RECORD_SAMPLE; type <= TALLY_RECORD_OBJECT; type++) {
+    for (int type = TALLY_RECORD_SAMPLE; type <= TALLY_RECORD_WAIT; type++) {
         uint32_t offset = 0, size = 0;
         bool is_bad = false;
         memset(&one, 0xff, sizeof(one)); /* the largest sizes there are */

@@ -1,0 +1,350 @@
+#include "profile/accounts.h"
+
+#include "base/buffer.h"
+#include "profile/index.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const tally_account_names[TALLY_ACCOUNTS] = {
+    "on-cpu", "ready", "sleep", "file", "socket",     "pipe",
+    "lock",   "gil",   "child", "poll", "other-wait", "not-looked-at"};
+
+static double above_zero(double value)
+{
+    return value > 0 ? value : 0;
+}
+
+/* The kernel's part */
+
+static void add_lifetime(struct tally_thread_account *account, const struct tally_life *begin,
+                         const struct tally_life *end)
+{
+    double cpu = (double)(end->cpu_ns - begin->cpu_ns);
+    double user = above_zero((double)end->user_ns - (double)begin->user_ns);
+    double system = above_zero((double)end->system_ns - (double)begin->system_ns);
+    account->wall_ns += (double)(end->time_ns - begin->time_ns);
+    account->states[TALLY_STATE_RUNNING] += cpu;
+    if (user + system > 0) {
+        account->user_ns += cpu * user / (user + system);
+        account->system_ns += cpu * system / (user + system);
+    }
+    if (end->delay_ns != UINT64_MAX && begin->delay_ns != UINT64_MAX)
+        account->states[TALLY_STATE_RUNNABLE] +=
+            above_zero((double)end->delay_ns - (double)begin->delay_ns);
+    else
+        account->has_delay = false;
+}
+
+/* The watcher's own word on the same life: for ends that the agent did not see. */
+static const struct tally_lifetime *watched_of(const struct tally_profile *profile,
+                                               const struct tally_lifetime *lifetime)
+{
+    for (size_t i = 0; i < profile->lifetime_count; i++)
+        if (profile->lifetimes[i].is_watched && profile->lifetimes[i].image == lifetime->image &&
+            profile->lifetimes[i].thread == lifetime->thread)
+            return &profile->lifetimes[i];
+    return NULL;
+}
+
+static void add_kernel(struct tally_accounts *accounts)
+{
+    const struct tally_profile *profile = accounts->profile;
+    bool *is_told = tally_alloc_zeroed(profile->thread_count, sizeof(*is_told));
+    for (size_t i = 0; i < profile->thread_count; i++)
+        accounts->threads[i].has_delay = true;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < profile->lifetime_count; i++) {
+            const struct tally_lifetime *lifetime = &profile->lifetimes[i];
+            const struct tally_life *begin = lifetime->begin, *end = lifetime->end;
+            if (lifetime->is_watched != (pass == 1) || (pass == 1 && is_told[lifetime->thread]))
+                continue;
+            if (!end && !lifetime->is_watched && begin) {
+                const struct tally_lifetime *watched = watched_of(profile, lifetime);
+                end = watched ? watched->end : NULL;
+            }
+            if (!begin || !end || end->time_ns <= begin->time_ns || end->cpu_ns < begin->cpu_ns)
+                continue;
+            is_told[lifetime->thread] = true;
+            add_lifetime(&accounts->threads[lifetime->thread], begin, end);
+        }
+    free(is_told);
+    for (size_t i = 0; i < profile->thread_count; i++) {
+        struct tally_thread_account *account = &accounts->threads[i];
+        account->has_split = account->user_ns + account->system_ns > 0;
+    }
+}
+
+/* The watcher's part */
+
+struct seen { /* of one thread */
+    double whole, part, all;
+};
+
+static void divide_waiting(struct tally_accounts *accounts)
+{
+    const struct tally_profile *profile = accounts->profile;
+    struct seen *seen = tally_alloc_zeroed(profile->thread_count, sizeof(*seen));
+    for (size_t i = 0; i < profile->look_count; i++) {
+        const struct tally_look *look = &profile->looks[i];
+        double duration = (double)look->duration_ns;
+        seen[look->thread].all += duration;
+        if (look->state > TALLY_STATE_RUNNABLE && look->is_whole)
+            seen[look->thread].whole += duration;
+        else if (look->state > TALLY_STATE_RUNNABLE)
+            seen[look->thread].part += duration;
+    }
+    for (size_t i = 0; i < profile->thread_count; i++) {
+        struct tally_thread_account *account = &accounts->threads[i];
+        double waited = above_zero(account->wall_ns - account->states[TALLY_STATE_RUNNING] -
+                                   account->states[TALLY_STATE_RUNNABLE]);
+        double whole = seen[i].whole < waited ? seen[i].whole : waited;
+        double rest = waited - whole;
+        double covered = seen[i].all < account->wall_ns ? seen[i].all / account->wall_ns : 1;
+        double part = seen[i].part > 0 ? rest * covered : 0;
+        account->whole_scale = seen[i].whole > 0 ? whole / seen[i].whole : 0;
+        account->part_scale = seen[i].part > 0 ? part / seen[i].part : 0;
+        account->states[TALLY_ACCOUNT_UNSEEN] = rest - part;
+    }
+    free(seen);
+    for (size_t i = 0; i < profile->look_count; i++) {
+        const struct tally_look *look = &profile->looks[i];
+        struct tally_thread_account *account = &accounts->threads[look->thread];
+        if (look->state > TALLY_STATE_RUNNABLE)
+            account->states[look->state] +=
+                (double)look->duration_ns *
+                (look->is_whole ? account->whole_scale : account->part_scale);
+    }
+}
+
+/* As a profile */
+
+static void name_events(struct tally_accounts *accounts)
+{
+    const struct tally_run *from = accounts->profile->run;
+    struct tally_run *run = &accounts->run;
+    *run = *from;
+    run->event_count = run->counter_count = 0;
+    for (int account = 0; account < TALLY_ACCOUNTS; account++) {
+        accounts->event_of[account] = -1;
+        if (tally_accounts_total(accounts, account) <= 0)
+            continue;
+        struct tally_run_event *event = &run->events[run->event_count];
+        *event = (struct tally_run_event){.running = 1, .first_counter = run->event_count};
+        event->event.source = TALLY_SOURCE_CLOCK;
+        event->event.unit = TALLY_UNIT_NS;
+        event->event.is_clock = true;
+        event->event.term_count = 1;
+        event->has_total = true;
+        event->total = (uint64_t)tally_accounts_total(accounts, account);
+        snprintf(event->event.name, sizeof(event->event.name), "%s", tally_account_names[account]);
+        accounts->event_of[account] = run->event_count++;
+    }
+    run->counter_count = run->event_count;
+}
+
+struct cells {
+    struct tally_profile *profile;
+    struct tally_index index;
+    size_t room;
+};
+
+static struct tally_value *values_at(struct cells *cells, uint32_t thread, uint32_t path)
+{
+    struct tally_profile *profile = cells->profile;
+    size_t events = profile->event_count;
+    bool is_new;
+    uint32_t index = tally_index_of(&cells->index, (struct tally_key){thread, path, 0}, &is_new);
+    if (is_new && profile->cell_count == cells->room) {
+        cells->room = cells->room ? cells->room * 2 : 256;
+        profile->cells = tally_realloc(profile->cells, cells->room, sizeof(*profile->cells));
+        profile->values =
+            tally_realloc(profile->values, cells->room * events, sizeof(*profile->values));
+    }
+    if (is_new) {
+        profile->cells[profile->cell_count] = (struct tally_cell){.thread = thread, .path = path};
+        memset(&profile->values[profile->cell_count * events], 0,
+               events * sizeof(*profile->values));
+        profile->cell_count++;
+    }
+    return &profile->values[index * events];
+}
+
+static void add_exact(struct cells *cells, const struct tally_accounts *accounts, uint32_t thread,
+                      uint32_t path, int account, double amount)
+{
+    int event = accounts->event_of[account];
+    if (amount > 0 && event >= 0)
+        values_at(cells, thread, path)[event].exact += amount;
+}
+
+/* The event whose samples tell where time on a CPU went; -1: none does. */
+static int clock_event(const struct tally_run *run)
+{
+    for (int i = 0; i < run->event_count; i++) {
+        const struct tally_event *event = &run->events[i].event;
+        const struct tally_term *term = &event->terms[0];
+        if (event->is_clock && !event->read_only && !term->exclude_user && !term->exclude_kernel)
+            return i;
+    }
+    for (int i = 0; i < run->event_count; i++)
+        if (!run->events[i].event.read_only && !strcmp(run->events[i].event.name, "cycles"))
+            return i;
+    return -1;
+}
+
+static void divide_running(struct cells *cells, const struct tally_accounts *accounts)
+{
+    const struct tally_profile *profile = accounts->profile;
+    int clock = clock_event(profile->run), event = accounts->event_of[TALLY_STATE_RUNNING];
+    bool is_time = clock >= 0 && profile->run->events[clock].event.is_clock;
+    double *sums = tally_alloc_zeroed(profile->thread_count, sizeof(*sums));
+    for (size_t i = 0; clock >= 0 && i < profile->cell_count; i++) {
+        const struct tally_value *value =
+            &profile->values[i * profile->event_count + (size_t)clock];
+        sums[profile->cells[i].thread] += value->sampled + value->exact;
+    }
+    for (size_t i = 0; clock >= 0 && event >= 0 && i < profile->cell_count; i++) {
+        const struct tally_cell *cell = &profile->cells[i];
+        const struct tally_value *from = &profile->values[i * profile->event_count + (size_t)clock];
+        double cpu = accounts->threads[cell->thread].states[TALLY_STATE_RUNNING];
+        double sum = sums[cell->thread], scale = is_time && sum <= cpu ? 1 : cpu / sum;
+        if (sum <= 0 || cpu <= 0 || from->sampled + from->exact <= 0)
+            continue;
+        struct tally_value *value = &values_at(cells, cell->thread, cell->path)[event];
+        value->sampled += from->sampled * scale;
+        value->squares += from->squares * scale * scale;
+        value->exact += from->exact * scale;
+        value->samples += from->samples;
+    }
+    for (size_t i = 0; i < profile->thread_count; i++) {
+        double cpu = accounts->threads[i].states[TALLY_STATE_RUNNING];
+        double rest = sums[i] <= 0 ? cpu : is_time ? above_zero(cpu - sums[i]) : 0;
+        add_exact(cells, accounts, (uint32_t)i, profile->unsampled_path, TALLY_STATE_RUNNING, rest);
+    }
+    free(sums);
+}
+
+static void place_waits(struct cells *cells, const struct tally_accounts *accounts)
+{
+    const struct tally_profile *profile = accounts->profile;
+    for (size_t i = 0; i < profile->look_count; i++) {
+        const struct tally_look *look = &profile->looks[i];
+        const struct tally_thread_account *account = &accounts->threads[look->thread];
+        int event = accounts->event_of[look->state];
+        if (look->state <= TALLY_STATE_RUNNABLE || event < 0)
+            continue;
+        struct tally_value *value = &values_at(cells, look->thread, look->path)[event];
+        double weight = (double)look->duration_ns *
+                        (look->is_whole ? account->whole_scale : account->part_scale);
+        value->samples++;
+        if (look->is_whole) {
+            value->exact += weight;
+            continue;
+        }
+        value->sampled += weight;
+        value->squares += weight * weight;
+    }
+    for (size_t i = 0; i < profile->thread_count; i++) {
+        const double *states = accounts->threads[i].states;
+        add_exact(cells, accounts, (uint32_t)i, profile->ready_path, TALLY_STATE_RUNNABLE,
+                  states[TALLY_STATE_RUNNABLE]);
+        add_exact(cells, accounts, (uint32_t)i, profile->unseen_path, TALLY_ACCOUNT_UNSEEN,
+                  states[TALLY_ACCOUNT_UNSEEN]);
+    }
+}
+
+static void make_profile(struct tally_accounts *accounts)
+{
+    struct tally_profile *out = &accounts->as_profile;
+    *out = *accounts->profile;
+    name_events(accounts);
+    out->run = &accounts->run;
+    out->event_count = (size_t)accounts->run.event_count;
+    out->cell_count = 0;
+    out->cells = NULL;
+    out->values = NULL;
+    memset(out->lost, 0, sizeof(out->lost));
+    memset(out->excess, 0, sizeof(out->excess));
+    struct cells cells = {.profile = out};
+    divide_running(&cells, accounts);
+    place_waits(&cells, accounts);
+    out->totals = tally_alloc_zeroed(out->event_count, sizeof(*out->totals));
+    for (size_t i = 0; i < out->cell_count * out->event_count; i++) {
+        struct tally_value *total = &out->totals[i % out->event_count];
+        total->sampled += out->values[i].sampled;
+        total->squares += out->values[i].squares;
+        total->exact += out->values[i].exact;
+        total->samples += out->values[i].samples;
+    }
+    tally_index_release(&cells.index);
+}
+
+/* The GIL */
+
+static int by_length(const void *a, const void *b)
+{
+    const struct tally_blocked *left = a, *right = b;
+    return left->ns > right->ns ? -1 : left->ns < right->ns;
+}
+
+static void find_blockers(struct tally_accounts *accounts)
+{
+    const struct tally_profile *profile = accounts->profile;
+    struct tally_index index = {0};
+    for (size_t i = 0; i < profile->look_count; i++) {
+        const struct tally_look *look = &profile->looks[i];
+        const struct tally_thread_account *account = &accounts->threads[look->thread];
+        if (look->state != TALLY_STATE_GIL)
+            continue;
+        uint32_t waiter = profile->paths[look->path].function;
+        uint32_t holder =
+            look->holder == TALLY_NO_PATH ? UINT32_MAX : profile->paths[look->holder].function;
+        bool is_new;
+        uint32_t at = tally_index_of(&index, (struct tally_key){waiter, holder, 0}, &is_new);
+        if (is_new) {
+            accounts->blocked =
+                tally_realloc(accounts->blocked, at + 1, sizeof(*accounts->blocked));
+            accounts->blocked[at] = (struct tally_blocked){waiter, holder, 0};
+            accounts->blocked_count++;
+        }
+        accounts->blocked[at].ns += (double)look->duration_ns *
+                                    (look->is_whole ? account->whole_scale : account->part_scale);
+    }
+    tally_index_release(&index);
+    if (accounts->blocked_count)
+        qsort(accounts->blocked, accounts->blocked_count, sizeof(*accounts->blocked), by_length);
+}
+
+struct tally_accounts *tally_accounts_new(const struct tally_profile *profile)
+{
+    struct tally_accounts *accounts = tally_alloc_zeroed(1, sizeof(*accounts));
+    accounts->profile = profile;
+    accounts->threads = tally_alloc_zeroed(profile->thread_count, sizeof(*accounts->threads));
+    add_kernel(accounts);
+    divide_waiting(accounts);
+    make_profile(accounts);
+    find_blockers(accounts);
+    return accounts;
+}
+
+void tally_accounts_free(struct tally_accounts *accounts)
+{
+    if (!accounts)
+        return;
+    free(accounts->as_profile.cells);
+    free(accounts->as_profile.values);
+    free(accounts->as_profile.totals);
+    free(accounts->blocked);
+    free(accounts->threads);
+    free(accounts);
+}
+
+double tally_accounts_total(const struct tally_accounts *accounts, int account)
+{
+    double sum = 0;
+    for (size_t i = 0; i < accounts->profile->thread_count; i++)
+        sum += accounts->threads[i].states[account];
+    return sum;
+}

@@ -1,0 +1,61 @@
+/*
+ * Wall-clock accounts: what each thread did with its time, and where in the program.
+ *
+ * Exact, per thread, from the kernel: its wall time, its time on a CPU (in user code and in the
+ * kernel), and the time it was ready to run but had none. The rest of its wall time it waited. That
+ * rest is divided by what the watcher saw: waits that a thread did not run in are known to the
+ * look, and what is left is divided as the other looks are (a ratio estimate, with its interval).
+ * What nobody looked at stays in a row of its own. So the accounts of a thread sum to its wall
+ * time.
+ *
+ * Time on a CPU is divided by the samples of the recording's clock.
+ */
+#ifndef TALLY_PROFILE_ACCOUNTS_H
+#define TALLY_PROFILE_ACCOUNTS_H
+
+#include "profile/profile.h"
+
+enum {
+    TALLY_ACCOUNT_UNSEEN = TALLY_STATES, /* waiting that no look stands for */
+    TALLY_ACCOUNTS,
+};
+
+/* "on-cpu", "ready", "sleep", ...; by enum tally_state, and TALLY_ACCOUNT_UNSEEN. */
+extern const char *const tally_account_names[TALLY_ACCOUNTS];
+
+struct tally_thread_account {
+    double wall_ns;                 /* 0: the thread is not known of */
+    double user_ns, system_ns;      /* on a CPU; in proportion to the kernel's ticks */
+    bool has_split;                 /* whether those two are known */
+    bool has_delay;                 /* whether the kernel tells how long the thread was ready */
+    double states[TALLY_ACCOUNTS];  /* sums to wall_ns */
+    double whole_scale, part_scale; /* what a look of either kind stands for, per ns */
+};
+
+struct tally_blocked {       /* how long one function waited for the GIL while another held it */
+    uint32_t waiter, holder; /* functions; holder UINT32_MAX: not known */
+    double ns;
+};
+
+struct tally_accounts {
+    const struct tally_profile *profile;  /* borrowed */
+    struct tally_thread_account *threads; /* one for each thread of the profile */
+    /*
+     * The accounts as a profile of their own, whose events are the accounts that are not 0: for
+     * the views. It shares everything but run, cells and values with `profile`.
+     */
+    struct tally_profile as_profile;
+    struct tally_run run;
+    int event_of[TALLY_ACCOUNTS]; /* in as_profile; -1: all 0 */
+    size_t blocked_count;
+    struct tally_blocked *blocked; /* the longest first */
+};
+
+/* `profile` must outlive the result. */
+struct tally_accounts *tally_accounts_new(const struct tally_profile *profile);
+void tally_accounts_free(struct tally_accounts *accounts);
+
+/* Sum over the threads. */
+double tally_accounts_total(const struct tally_accounts *accounts, int account);
+
+#endif

@@ -1,0 +1,100 @@
+#include "python/remote.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+static const unsigned char *block_at(struct py_remote *remote, uint64_t block)
+{
+    size_t at = block % PY_REMOTE_BLOCKS;
+    if (remote->blocks[at] == block + 1)
+        return remote->bytes[at];
+    struct iovec local = {remote->bytes[at], PY_REMOTE_BLOCK};
+    struct iovec other = {(void *)(uintptr_t)(block * PY_REMOTE_BLOCK), PY_REMOTE_BLOCK};
+    remote->blocks[at] = 0;
+    if (process_vm_readv(remote->pid, &local, 1, &other, 1, 0) != PY_REMOTE_BLOCK) {
+        remote->error = errno;
+        return NULL;
+    }
+    remote->blocks[at] = block + 1;
+    return remote->bytes[at];
+}
+
+static const void *view(struct py_memory *memory, uint64_t address, size_t size)
+{
+    struct py_remote *remote = (struct py_remote *)memory;
+    uint64_t block = address / PY_REMOTE_BLOCK;
+    size_t offset = address % PY_REMOTE_BLOCK;
+    const unsigned char *bytes = block_at(remote, block);
+    if (!bytes || offset + size <= PY_REMOTE_BLOCK)
+        return bytes ? bytes + offset : NULL;
+    size_t first = PY_REMOTE_BLOCK - offset;
+    memcpy(remote->joined, bytes + offset, first);
+    bytes = block_at(remote, block + 1);
+    if (!bytes)
+        return NULL;
+    memcpy(remote->joined + first, bytes, size - first);
+    return remote->joined;
+}
+
+void py_remote_init(struct py_remote *remote, pid_t pid)
+{
+    remote->memory.view = view;
+    remote->pid = pid;
+    remote->error = 0;
+    py_remote_forget(remote);
+}
+
+void py_remote_forget(struct py_remote *remote)
+{
+    memset(remote->blocks, 0, sizeof(remote->blocks));
+}
+
+static bool read_word(struct py_memory *memory, uint64_t address, uint64_t *word)
+{
+    const void *bytes = memory->view(memory, address, sizeof(*word));
+    if (bytes)
+        memcpy(word, bytes, sizeof(*word));
+    return bytes != NULL;
+}
+
+uint64_t py_thread_native_id(const struct py_layout *layout, struct py_memory *memory,
+                             uint64_t tstate)
+{
+    uint64_t id;
+    return read_word(memory, tstate + layout->tstate_native_id, &id) ? id : 0;
+}
+
+size_t py_thread_states(const struct py_layout *layout, struct py_memory *memory, uint64_t runtime,
+                        struct py_thread_state *out, size_t room)
+{
+    enum { MOST_INTERPRETERS = 256 };
+    uint64_t interpreter = 0, tstate;
+    size_t count = 0;
+    read_word(memory, runtime + layout->runtime_interpreters, &interpreter);
+    for (int i = 0; interpreter && i < MOST_INTERPRETERS; i++) {
+        if (!read_word(memory, interpreter + layout->interpreter_threads, &tstate))
+            break;
+        while (tstate && count < room) {
+            out[count].address = tstate;
+            out[count].native_id = py_thread_native_id(layout, memory, tstate);
+            count++;
+            if (!read_word(memory, tstate + layout->tstate_next, &tstate))
+                break;
+        }
+        if (!read_word(memory, interpreter + layout->interpreter_next, &interpreter))
+            break;
+    }
+    return count;
+}
+
+uint64_t py_gil_holder(struct py_memory *memory, uint64_t waited_at)
+{
+    /* glibc waits for a pthread_cond_t at one of its two words __g_signals, which end it. */
+    enum { COND_SIGNALS = 40, GIL_COND = 32, GIL_LAST_HOLDER = 8, GIL_LOCKED = 16 };
+    uint64_t gil = (waited_at & ~UINT64_C(7)) - COND_SIGNALS - GIL_COND, holder, locked;
+    if (!read_word(memory, gil + GIL_LAST_HOLDER, &holder) ||
+        !read_word(memory, gil + GIL_LOCKED, &locked) || (uint32_t)locked != 1)
+        return 0;
+    return holder;
+}

@@ -1,0 +1,50 @@
+/*
+ * The interpreter of another process, read from outside by process_vm_readv: which thread states
+ * it has. The process runs on meanwhile, so what is read may be torn; every address that is found
+ * is read with a guard, and what is found is checked by who asks.
+ */
+#ifndef TALLY_PYTHON_REMOTE_H
+#define TALLY_PYTHON_REMOTE_H
+
+#include "python/walk.h"
+
+#include <sys/types.h>
+
+enum { PY_REMOTE_BLOCK = 1024, PY_REMOTE_BLOCKS = 32 };
+
+/* Blocks of memory once read are kept until py_remote_forget(). */
+struct py_remote {
+    struct py_memory memory;
+    pid_t pid;
+    int error;                         /* errno of the last block that could not be read */
+    uint64_t blocks[PY_REMOTE_BLOCKS]; /* block number + 1; 0: none */
+    unsigned char bytes[PY_REMOTE_BLOCKS][PY_REMOTE_BLOCK];
+    unsigned char joined[PY_VIEW_MAX];
+};
+
+void py_remote_init(struct py_remote *remote, pid_t pid);
+void py_remote_forget(struct py_remote *remote);
+
+struct py_thread_state {
+    uint64_t address;
+    uint64_t native_id; /* TID in the process's own PID namespace */
+};
+
+/* Thread states of all interpreters of the runtime at `runtime`, at most `room`. */
+size_t py_thread_states(const struct py_layout *layout, struct py_memory *memory, uint64_t runtime,
+                        struct py_thread_state *out, size_t room);
+
+/* TID of the thread whose state is at `tstate`; 0 if it cannot be read. */
+uint64_t py_thread_native_id(const struct py_layout *layout, struct py_memory *memory,
+                             uint64_t tstate);
+
+/*
+ * The thread state that held the GIL last, given the address that a thread waits at for it: the
+ * condition variable of a _gil_runtime_state, which starts with
+ *     unsigned long interval; PyThreadState *last_holder; int locked; unsigned long switch_number;
+ * in 3.11 to 3.15. 0 if it is not held or cannot be read; that the result is a thread state must be
+ * checked.
+ */
+uint64_t py_gil_holder(struct py_memory *memory, uint64_t waited_at);
+
+#endif

@@ -1,0 +1,515 @@
+#include "recording/watch.h"
+
+#include "base/buffer.h"
+#include "python/remote.h"
+#include "recording/look.h"
+#include "recording/waits.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    SHORTEST_ROUND_NS = 5000000,
+    LONGEST_ROUND_NS = 500000000,
+    LIST_EVERY_NS = 50000000,
+    KEEP_MOST_NS = 1000000000, /* of a wait that goes on, before it is written */
+    FRAMES_MOST = 4096,
+    STATES_MOST = 8192,
+};
+
+struct thread {
+    struct tally_eye eye;
+    uint32_t own_tid; /* in the process's own PID namespace */
+    uint64_t tstate;  /* 0: not known */
+    struct tally_times times;
+    uint64_t looked_ns;
+    struct tally_wait wait; /* seen last and not written yet; tid 0: none */
+    bool is_seen;           /* by the last listing */
+};
+
+struct process {
+    uint32_t number;
+    pid_t pid;
+    const struct tally_image_header *header;
+    int task; /* /proc/PID/task */
+    struct tally_waits *waits;
+    const struct py_layout *layout; /* NULL: no interpreter yet */
+    struct py_remote remote;
+    struct py_thread_state *states;
+    size_t state_count;
+    uint64_t states_ns, listed_ns;
+    uint32_t listed_threads; /* header->threads at the last listing */
+    enum tally_sight sight;  /* the best that is to be had */
+    bool is_done;
+    size_t thread_count;
+    struct thread *threads;
+};
+
+struct tally_watch {
+    int directory, timer;
+    double share;
+    uint64_t *bytes_left;
+    uint64_t round_ns; /* when the last round was */
+    uint64_t cpu_ns;   /* of the recorder, after the last round */
+    uint64_t random;
+    size_t process_count;
+    struct process **processes;
+    struct py_frame frames[FRAMES_MOST];
+    char gap[256];
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now = {0};
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void set_timer(struct tally_watch *watch, uint64_t delay_ns)
+{
+    struct itimerspec when = {
+        .it_value = {(time_t)(delay_ns / 1000000000u), (long)(delay_ns % 1000000000u)}};
+    timerfd_settime(watch->timer, 0, &when, NULL);
+}
+
+struct tally_watch *tally_watch_new(int directory, double share, uint64_t *bytes_left)
+{
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (timer < 0)
+        return NULL;
+    struct tally_watch *watch = tally_alloc_zeroed(1, sizeof(*watch));
+    watch->directory = directory;
+    watch->timer = timer;
+    watch->share = share;
+    watch->bytes_left = bytes_left;
+    watch->random = clock_ns(CLOCK_MONOTONIC) | 1;
+    return watch;
+}
+
+int tally_watch_descriptor(const struct tally_watch *watch)
+{
+    return watch->timer;
+}
+
+const char *tally_watch_gap(const struct tally_watch *watch)
+{
+    return watch->gap[0] ? watch->gap : NULL;
+}
+
+void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
+                     const struct tally_image_header *header)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    struct process *process = tally_alloc_zeroed(1, sizeof(*process));
+    process->number = number;
+    process->pid = pid;
+    process->header = header;
+    process->task = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    process->listed_threads = UINT32_MAX;
+    py_remote_init(&process->remote, pid);
+    watch->processes =
+        tally_realloc(watch->processes, watch->process_count + 1, sizeof(struct process *));
+    watch->processes[watch->process_count++] = process;
+    if (watch->process_count == 1) {
+        struct rlimit limit; /* two descriptors are kept open for each thread */
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+            limit.rlim_cur = limit.rlim_max;
+            setrlimit(RLIMIT_NOFILE, &limit);
+        }
+        watch->round_ns = clock_ns(CLOCK_MONOTONIC);
+        watch->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+        set_timer(watch, SHORTEST_ROUND_NS);
+    }
+}
+
+/* Records */
+
+static void put(struct tally_watch *watch, struct process *process, const void *record, size_t size)
+{
+    if (!process->waits)
+        process->waits =
+            tally_waits_open(watch->directory, process->number, process->pid, watch->bytes_left);
+    if (process->waits)
+        tally_waits_put(process->waits, record, size);
+}
+
+static void put_wait(struct tally_watch *watch, struct process *process, struct thread *thread)
+{
+    if (thread->wait.tid)
+        put(watch, process, &thread->wait, sizeof(thread->wait));
+    thread->wait.tid = 0;
+}
+
+static void put_life(struct tally_watch *watch, struct process *process,
+                     const struct thread *thread, bool is_end)
+{
+    struct tally_life life = {.type = TALLY_RECORD_LIFE,
+                              .is_end = is_end,
+                              .tid = thread->own_tid,
+                              .slot = UINT32_MAX,
+                              .time_ns = thread->looked_ns,
+                              .cpu_ns = thread->times.cpu_ns,
+                              .delay_ns =
+                                  thread->times.slices ? thread->times.delay_ns : UINT64_MAX};
+    tally_look_usage(&thread->eye, &life.user_ns, &life.system_ns);
+    if (!thread->times.slices)
+        life.cpu_ns = life.user_ns + life.system_ns;
+    put(watch, process, &life, sizeof(life));
+}
+
+/* A look that goes on from the one before is part of it. */
+static void take_look(struct tally_watch *watch, struct process *process, struct thread *thread,
+                      const struct tally_wait *look)
+{
+    struct tally_wait *last = &thread->wait;
+    bool goes_on =
+        last->tid && last->state == look->state && last->node == look->node &&
+        last->is_whole == look->is_whole && last->begin_ns + last->duration_ns == look->begin_ns &&
+        last->duration_ns < KEEP_MOST_NS && (look->is_whole || look->state <= TALLY_STATE_RUNNABLE);
+    if (goes_on) {
+        last->duration_ns += look->duration_ns;
+        return;
+    }
+    put_wait(watch, process, thread);
+    *last = *look;
+}
+
+/* Threads */
+
+/* In another PID namespace a thread has another number. */
+static uint32_t own_tid_of(const struct process *process, pid_t tid)
+{
+    char path[32], line[256];
+    uint32_t own = (uint32_t)tid;
+    if (process->header->own_pid == (uint32_t)process->pid)
+        return own;
+    snprintf(path, sizeof(path), "%d/status", (int)tid);
+    int fd = openat(process->task, path, O_RDONLY | O_CLOEXEC);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    while (file && fgets(line, sizeof(line), file)) {
+        const char *last = strrchr(line, '\t');
+        if (!strncmp(line, "NSpid:", 6) && last)
+            own = (uint32_t)strtoul(last, NULL, 10);
+    }
+    if (file)
+        fclose(file);
+    return own;
+}
+
+static void add_thread(struct tally_watch *watch, struct process *process, pid_t tid)
+{
+    process->threads =
+        tally_realloc(process->threads, process->thread_count + 1, sizeof(*process->threads));
+    struct thread *thread = &process->threads[process->thread_count++];
+    *thread = (struct thread){.eye = {.pid = process->pid,
+                                      .tid = tid,
+                                      .task = process->task,
+                                      .schedstat = -1,
+                                      .syscall = -1},
+                              .own_tid = own_tid_of(process, tid),
+                              .looked_ns = clock_ns(CLOCK_MONOTONIC),
+                              .is_seen = true};
+    tally_eye_open(&thread->eye);
+    tally_look_times(&thread->eye, &thread->times);
+    put_life(watch, process, thread, false);
+}
+
+static void drop_thread(struct tally_watch *watch, struct process *process, size_t index)
+{
+    struct thread *thread = &process->threads[index];
+    put_wait(watch, process, thread);
+    tally_eye_close(&thread->eye);
+    process->thread_count--;
+    memmove(thread, thread + 1, (process->thread_count - index) * sizeof(*thread));
+}
+
+/* What was last known of it; the agent's own word on its end goes before. */
+static void drop_gone(struct tally_watch *watch, struct process *process, size_t index)
+{
+    put_life(watch, process, &process->threads[index], true);
+    drop_thread(watch, process, index);
+}
+
+static void drop_all(struct tally_watch *watch, struct process *process)
+{
+    while (process->thread_count)
+        drop_gone(watch, process, process->thread_count - 1);
+}
+
+static void list_threads(struct tally_watch *watch, struct process *process, uint64_t now)
+{
+    uint32_t changes = __atomic_load_n(&process->header->threads, __ATOMIC_RELAXED);
+    if (changes == process->listed_threads && now - process->listed_ns < LIST_EVERY_NS)
+        return;
+    process->listed_threads = changes;
+    process->listed_ns = now;
+    int copy = openat(process->task, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
+    for (struct dirent *entry = list ? readdir(list) : NULL; entry; entry = readdir(list)) {
+        pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+        size_t at = 0;
+        while (at < process->thread_count && process->threads[at].eye.tid != tid)
+            at++;
+        if (tid > 0 && at == process->thread_count)
+            add_thread(watch, process, tid);
+    }
+    if (list)
+        closedir(list);
+    else if (copy >= 0)
+        close(copy);
+}
+
+/* Python's side */
+
+static void find_interpreter(struct process *process)
+{
+    char reason[PY_REASON_SIZE];
+    uint64_t runtime = __atomic_load_n(&process->header->runtime, __ATOMIC_ACQUIRE);
+    if (!process->layout && runtime)
+        process->layout = py_layout_find(process->header->python, NULL, 0, reason);
+}
+
+static void list_states(struct process *process, uint64_t now)
+{
+    if (process->states && now - process->states_ns < SHORTEST_ROUND_NS)
+        return;
+    if (!process->states)
+        process->states = tally_alloc_zeroed(STATES_MOST, sizeof(*process->states));
+    process->states_ns = now;
+    process->state_count = py_thread_states(process->layout, &process->remote.memory,
+                                            process->header->runtime, process->states, STATES_MOST);
+}
+
+static uint64_t find_state(struct process *process, struct thread *thread, uint64_t now)
+{
+    struct py_memory *memory = &process->remote.memory;
+    if (thread->tstate &&
+        py_thread_native_id(process->layout, memory, thread->tstate) == thread->own_tid)
+        return thread->tstate;
+    thread->tstate = 0;
+    list_states(process, now);
+    for (size_t i = 0; i < process->state_count && !thread->tstate; i++)
+        if (process->states[i].native_id == thread->own_tid)
+            thread->tstate = process->states[i].address;
+    return thread->tstate;
+}
+
+static bool is_state(struct process *process, uint64_t address, uint64_t now)
+{
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < process->state_count; i++)
+            if (process->states[i].address == address)
+                return true;
+        list_states(process, now);
+    }
+    return false;
+}
+
+static uint32_t node_of_state(struct tally_watch *watch, struct process *process, uint64_t tstate,
+                              size_t room)
+{
+    struct tally_waits_interpreter python = {process->layout, &process->remote.memory,
+                                             process->header->code_type};
+    size_t depth;
+    if (!process->waits)
+        return TALLY_NODE_LOST;
+    enum py_walk_end end =
+        py_walk(process->layout, python.memory, tstate, watch->frames, room, &depth);
+    if (end == PY_WALK_UNREADABLE)
+        return TALLY_NODE_LOST;
+    if (!depth)
+        return TALLY_NODE_NATIVE;
+    uint32_t root = end == PY_WALK_TRUNCATED && room > 1 ? TALLY_NODE_TRUNCATED : 0;
+    return tally_waits_node(process->waits, &python, watch->frames, depth, root);
+}
+
+static uint32_t where(struct tally_watch *watch, struct process *process, struct thread *thread,
+                      uint64_t now)
+{
+    if (!process->layout)
+        return TALLY_NODE_NATIVE;
+    uint64_t tstate = find_state(process, thread, now);
+    return tstate ? node_of_state(watch, process, tstate, FRAMES_MOST) : TALLY_NODE_NATIVE;
+}
+
+static uint32_t who_holds_gil(struct tally_watch *watch, struct process *process,
+                              uint64_t waited_at, uint64_t now)
+{
+    if (!process->layout)
+        return 0;
+    uint64_t holder = py_gil_holder(&process->remote.memory, waited_at);
+    if (!holder || !is_state(process, holder, now))
+        return 0;
+    uint32_t node = node_of_state(watch, process, holder, 1);
+    return node < TALLY_NODE_FIRST ? 0 : node;
+}
+
+/* Looks */
+
+/* Rights differ by process: what cannot be had of one is not asked for again. */
+static void note_sight(struct tally_watch *watch, struct process *process, enum tally_sight sight)
+{
+    if (sight <= process->sight || sight == TALLY_SIGHT_GONE)
+        return;
+    process->sight = sight;
+    if (!watch->gap[0])
+        snprintf(watch->gap, sizeof(watch->gap),
+                 "what threads of process %d wait for is known only %s: its system calls may not "
+                 "be read here (/proc/PID/task/TID/syscall).",
+                 (int)process->pid,
+                 sight == TALLY_SIGHT_KERNEL ? "as far as the kernel's own functions tell, and a "
+                                               "lock not from the GIL"
+                                             : "to be a wait");
+}
+
+static void look_at(struct tally_watch *watch, struct process *process, struct thread *thread,
+                    const struct tally_times *times, uint64_t now)
+{
+    struct tally_seen seen;
+    struct tally_times after;
+    struct tally_wait look = {.type = TALLY_RECORD_WAIT,
+                              .tid = thread->own_tid,
+                              .begin_ns = thread->looked_ns,
+                              .duration_ns = now - thread->looked_ns};
+    py_remote_forget(&process->remote);
+    thread->eye.memory = &process->remote.memory;
+    thread->eye.runtime = process->header->runtime;
+    thread->eye.runtime_size = process->header->runtime_size;
+    tally_look(&thread->eye, process->sight, &seen);
+    note_sight(watch, process, seen.sight);
+    look.state = (uint8_t)seen.state;
+    if (seen.state == TALLY_STATE_RUNNING) {
+        if (times->delay_ns - thread->times.delay_ns > times->cpu_ns - thread->times.cpu_ns)
+            look.state = TALLY_STATE_RUNNABLE;
+    } else {
+        look.node = where(watch, process, thread, now);
+        if (seen.state == TALLY_STATE_GIL)
+            look.holder = who_holds_gil(watch, process, seen.waited_at, now);
+        /* It ran meanwhile: the frames may be of two moments. */
+        if (!tally_look_times(&thread->eye, &after) || after.slices != times->slices)
+            look.node = TALLY_NODE_LOST;
+    }
+    take_look(watch, process, thread, &look);
+}
+
+/* Returns whether the thread is still there. */
+static bool visit(struct tally_watch *watch, struct process *process, struct thread *thread)
+{
+    struct tally_times times;
+    if (!tally_look_times(&thread->eye, &times))
+        return false;
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    const struct tally_wait *last = &thread->wait;
+    bool has_waited = last->tid && last->state > TALLY_STATE_RUNNABLE;
+    if (has_waited && times.slices && times.slices == thread->times.slices) {
+        struct tally_wait look = *last;
+        look.is_whole = 1;
+        look.begin_ns = thread->looked_ns;
+        look.duration_ns = now - thread->looked_ns;
+        take_look(watch, process, thread, &look);
+    } else {
+        look_at(watch, process, thread, &times, now);
+    }
+    thread->times = times;
+    thread->looked_ns = now;
+    return true;
+}
+
+static void visit_process(struct tally_watch *watch, struct process *process)
+{
+    uint32_t state = __atomic_load_n(&process->header->state, __ATOMIC_RELAXED);
+    if (state == TALLY_IMAGE_ENDED)
+        drop_all(watch, process);
+    if (state != TALLY_IMAGE_SAMPLING || process->is_done)
+        return;
+    bool had_threads = process->thread_count > 0;
+    find_interpreter(process);
+    list_threads(watch, process, clock_ns(CLOCK_MONOTONIC));
+    for (size_t i = process->thread_count; i-- > 0;)
+        if (!visit(watch, process, &process->threads[i]))
+            drop_gone(watch, process, i);
+    /* Killed: its number may soon be another's. */
+    if (had_threads && !process->thread_count)
+        process->is_done = true;
+}
+
+static void close_process(struct tally_watch *watch, struct process *process)
+{
+    drop_all(watch, process);
+    tally_waits_close(process->waits);
+    if (process->task >= 0)
+        close(process->task);
+    free(process->states);
+    free(process->threads);
+    free(process);
+}
+
+/* Images that an exec replaced, or whose process is gone. */
+static bool is_over(const struct tally_watch *watch, size_t index)
+{
+    const struct process *process = watch->processes[index];
+    if (process->is_done)
+        return true;
+    if (process->header->state != TALLY_IMAGE_ENDED)
+        return false;
+    for (size_t i = index + 1; i < watch->process_count; i++)
+        if (watch->processes[i]->pid == process->pid)
+            return true;
+    return kill(process->pid, 0) < 0 && errno == ESRCH;
+}
+
+/* A moment in [shortest, 1.5 shortest), so that no program's rhythm is met, or what the budget
+ * asks for. */
+static uint64_t next_delay(struct tally_watch *watch)
+{
+    uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), cost = cpu - watch->cpu_ns;
+    watch->cpu_ns = cpu;
+    watch->random ^= watch->random << 13; /* Marsaglia's xorshift */
+    watch->random ^= watch->random >> 7;
+    watch->random ^= watch->random << 17;
+    uint64_t delay = SHORTEST_ROUND_NS;
+    uint64_t wanted = (uint64_t)((double)cost / watch->share);
+    if (wanted > delay)
+        delay = wanted < LONGEST_ROUND_NS ? wanted : LONGEST_ROUND_NS;
+    return delay + watch->random % (delay / 2);
+}
+
+void tally_watch_look(struct tally_watch *watch)
+{
+    uint64_t expirations;
+    if (read(watch->timer, &expirations, sizeof(expirations)) != (ssize_t)sizeof(expirations))
+        return;
+    watch->round_ns = clock_ns(CLOCK_MONOTONIC);
+    for (size_t i = watch->process_count; i-- > 0;) {
+        visit_process(watch, watch->processes[i]);
+        if (is_over(watch, i)) {
+            close_process(watch, watch->processes[i]);
+            watch->process_count--;
+            memmove(&watch->processes[i], &watch->processes[i + 1],
+                    (watch->process_count - i) * sizeof(struct process *));
+        }
+    }
+    set_timer(watch, next_delay(watch));
+}
+
+void tally_watch_free(struct tally_watch *watch)
+{
+    if (!watch)
+        return;
+    for (size_t i = 0; i < watch->process_count; i++)
+        close_process(watch, watch->processes[i]);
+    free(watch->processes);
+    close(watch->timer);
+    free(watch);
+}
