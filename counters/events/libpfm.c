@@ -135,6 +135,29 @@ bool tally_pfm_is_uncore(const char *name)
     return false;
 }
 
+static bool find_core(const char *processor, pfm_pmu_info_t *info)
+{
+    if (start() < 0)
+        return false;
+    for (int pmu = PFM_PMU_NONE; pmu < PFM_PMU_MAX; pmu++)
+        if (pmu_info(pmu, info) && info->type == PFM_PMU_TYPE_CORE &&
+            !strcmp(info->name, processor))
+            return true;
+    return false;
+}
+
+bool tally_pfm_knows(const char *processor)
+{
+    pfm_pmu_info_t info;
+    return find_core(processor, &info);
+}
+
+bool tally_pfm_is_present(const char *processor)
+{
+    pfm_pmu_info_t info;
+    return find_core(processor, &info) && info.is_present;
+}
+
 const char *tally_pfm_processor(void)
 {
     pfm_pmu_info_t info;

@@ -31,6 +31,9 @@ void tally_pfm_start_again(void);
 
 /* Whether a name is one of a PMU outside the cores of this machine (energy, memory controllers). */
 bool tally_pfm_is_uncore(const char *name);
+/* Whether libpfm4 knows a processor of this name ("skl"), and whether this machine has it. */
+bool tally_pfm_knows(const char *processor);
+bool tally_pfm_is_present(const char *processor);
 
 /* What libpfm4 calls this machine's processor; NULL when it does not know it. */
 const char *tally_pfm_processor(void);

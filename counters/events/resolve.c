@@ -6,6 +6,7 @@
 #include "events/catalog.h"
 #include "events/component.h"
 #include "events/event.h"
+#include "events/kernel_names.h"
 #include "events/libpfm.h"
 #include "events/papi.h"
 
@@ -97,6 +98,9 @@ static int find(const char *name, const struct modifiers *modifiers, struct tall
     if (!strncmp(name, "PAPI_", 5))
         return tally_papi_preset(name, modifiers->user, modifiers->kernel, event);
     event->term_count = 1;
+    if (tally_is_kernel_name(name))
+        return tally_kernel_name_encode(name, modifiers->user, modifiers->kernel,
+                                        &event->terms[0]);
     int code = tally_pfm_encode(alias ? alias->encoding : name, modifiers->user, modifiers->kernel,
                                 &event->terms[0]);
     if (code == TALLY_NOT_FOUND && !strstr(name, "::"))
@@ -147,7 +151,7 @@ static int resolve_one(char *text, uint64_t frequency, struct tally_event *event
         return TALLY_ERROR;
     int code = find(text, &modifiers, event);
     if (code == TALLY_NOT_FOUND)
-        return unknown(text);
+        return tally_is_kernel_name(text) ? code : unknown(text);
     if (code < 0)
         return code;
     for (int i = 0; i < event->term_count; i++)
