@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The folder of groups, beside the command as it was built or installed. */
 char *tally_group_folder(void)
 {
     static const char *const places[] = {"../share/tallystack/groups", TALLYSTACK_GROUPS_FROM_BIN};

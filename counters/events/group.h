@@ -69,6 +69,9 @@ struct tally_group {
 int tally_group_load(struct tally_group **out, const char *name);
 void tally_group_free(struct tally_group *group);
 
+/* The folder of the groups, beside the command as built or installed; NULL, or the caller's. */
+char *tally_group_folder(void);
+
 /* Calls `each` with the name of every installed group, in order, until it returns non-zero. */
 int tally_group_each(int (*each)(const char *name, void *data), void *data);
 

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *tally_group_folder(void);
-
 enum section { IN_NOTHING, IN_EVENTS, IN_METRICS };
 
 struct reader {
@@ -134,7 +132,8 @@ static int read_metric(struct reader *reader, char *text)
     if (take_unit(reader, name, true, &metric->unit) < 0)
         return TALLY_ERROR;
     if (!*name || strlen(name) >= sizeof(metric->name))
-        return wrong(reader, "\"%s\" cannot be the name of a metric: it is empty or too long", name);
+        return wrong(reader, "\"%s\" cannot be the name of a metric: it is empty or too long",
+                     name);
     for (int i = 0; i < variant->metric_count; i++)
         if (!strcmp(variant->metrics[i].name, name))
             return wrong(reader, "the metric \"%s\" is there twice", name);
@@ -178,8 +177,8 @@ static int begin_variant(struct reader *reader, const char *processors)
     if (end_variant(reader) < 0)
         return TALLY_ERROR;
     struct tally_variant *variant = tally_alloc_zeroed(1, sizeof(*variant));
-    group->variants = tally_realloc(group->variants, (size_t)group->variant_count + 1,
-                                    sizeof(*group->variants));
+    group->variants =
+        tally_realloc(group->variants, (size_t)group->variant_count + 1, sizeof(*group->variants));
     group->variants[group->variant_count++] = variant;
     reader->variant = variant;
     reader->section = IN_NOTHING;

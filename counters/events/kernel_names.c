@@ -118,8 +118,8 @@ static bool read_type(const char *pmu, size_t size, uint32_t *type)
 int tally_kernel_name_encode(const char *name, bool user, bool kernel, struct tally_term *term)
 {
     char text[256], *rest = text;
-    struct tally_term found = {.factor = 1, .exclude_user = !user, .exclude_kernel = !kernel,
-                               .exclude_hv = true};
+    struct tally_term found = {
+        .factor = 1, .exclude_user = !user, .exclude_kernel = !kernel, .exclude_hv = true};
     size_t pmu_size = strcspn(name, "/");
     if (!read_event(name, text, sizeof(text)) || !read_type(name, pmu_size, &found.type))
         return tally_error_code(TALLY_NOT_FOUND,
@@ -152,7 +152,7 @@ int tally_core_types(char names[TALLY_MAX_CORE_TYPES][32], uint32_t types[TALLY_
         const char *name = entries[i]->d_name;
         if (found < TALLY_MAX_CORE_TYPES && strlen(name) < 32 &&
             read_type(name, strlen(name), &types[found]))
-            snprintf(names[found++], 32, "%s", name);
+            memcpy(names[found++], name, strlen(name) + 1);
         free(entries[i]);
     }
     free(entries);

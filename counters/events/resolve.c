@@ -99,8 +99,7 @@ static int find(const char *name, const struct modifiers *modifiers, struct tall
         return tally_papi_preset(name, modifiers->user, modifiers->kernel, event);
     event->term_count = 1;
     if (tally_is_kernel_name(name))
-        return tally_kernel_name_encode(name, modifiers->user, modifiers->kernel,
-                                        &event->terms[0]);
+        return tally_kernel_name_encode(name, modifiers->user, modifiers->kernel, &event->terms[0]);
     int code = tally_pfm_encode(alias ? alias->encoding : name, modifiers->user, modifiers->kernel,
                                 &event->terms[0]);
     if (code == TALLY_NOT_FOUND && !strstr(name, "::"))
