@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Code objects that were seen, copied when first seen: the interpreter may free one and put another
  * at its address, so an address alone does not tell them apart.

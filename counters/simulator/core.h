@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the tool uses of Valgrind's core. */
 #ifndef TALLY_SIMULATOR_CORE_H
 #define TALLY_SIMULATOR_CORE_H

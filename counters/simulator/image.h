@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Writing what was counted as an image file of the recording (recording/format.h). */
 #ifndef TALLY_SIMULATOR_IMAGE_H
 #define TALLY_SIMULATOR_IMAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The code that is added to the program's. */
 #ifndef TALLY_SIMULATOR_INSTRUMENT_H
 #define TALLY_SIMULATOR_INSTRUMENT_H

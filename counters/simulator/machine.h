@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The model machine: caches, data TLB and branch predictor, and what is counted on it.
  *

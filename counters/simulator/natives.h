@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * C functions: whose code runs. A tally belongs to a line and to the function whose code it is, so
  * that what a line calls can be told apart.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the simulator counts. Each event is a sum of some of these: a mask with a bit for each.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the library in the simulated program (agent/simulated.c) and the tool say to each other, by
  * Valgrind's client requests. Outside Valgrind a request is a few instructions that do nothing.

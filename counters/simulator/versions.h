@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Two versions of the program's code, for --within: one that is counted, and one that only looks
  * for the function to begin.

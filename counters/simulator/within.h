@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * --within: which code objects are the function that was asked for, and seeing it begin while
  * nothing is counted. (How counting goes on and off is in versions.h.)

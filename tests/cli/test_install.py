@@ -98,6 +98,14 @@ def test_manual_and_completion(installed):
                    check=True, stdout=subprocess.PIPE)
 
 
+def test_licences(installed):
+    texts = installed / "share/doc/tallystack"
+    assert (texts / "LICENSE").read_text().startswith("MIT License")
+    if list(installed.glob("lib*/**/tallystack-*-linux")):
+        assert "GPL-2.0-or-later" in (texts / "simulator/LICENSE").read_text()
+        assert "GNU GENERAL PUBLIC LICENSE" in (texts / "simulator/COPYING").read_text()
+
+
 def test_into_the_root_of_a_package(build, tmp_path):
     """As packagers install: to the configured prefix, below DESTDIR."""
     subprocess.run(["cmake", "--install", build], check=True, timeout=60, stdout=subprocess.PIPE,
