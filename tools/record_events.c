@@ -154,6 +154,21 @@ static int check_fit(const struct record *record)
                              wanted, had);
 }
 
+/* Each event is counted twice: by the threads for their samples, and as a total. */
+static void note_turns(struct record *record)
+{
+    struct tally_event twice[2 * TALLY_MAX_EVENTS];
+    int count = record->list.count;
+    memcpy(twice, record->list.events, (size_t)count * sizeof(*twice));
+    memcpy(twice + count, record->list.events, (size_t)count * sizeof(*twice));
+    if (tally_events_fit(twice, 2 * count) < 2 * count)
+        tally_run_note(
+            &record->run,
+            "the processor has too few counters to sample and total these events all the "
+            "time: totals are scaled up, and what was not sampled is in rows in brackets; "
+            "fewer events are told better.");
+}
+
 /* Makes sure by doing that each event can be had, or falls back, or fails. */
 int record_choose_events(struct record *record)
 {
@@ -181,5 +196,6 @@ int record_choose_events(struct record *record)
         return result < 0 ? result : 0;
     if (check_fit(record) < 0)
         return TALLY_ERROR;
+    note_turns(record);
     return tally_sigtrap_probe() < 0 ? fall_back(record, TALLY_NOT_ALLOWED) : 0;
 }

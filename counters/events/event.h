@@ -101,7 +101,8 @@ enum tally_availability tally_event_probe(struct tally_event *event, int *code, 
 
 /*
  * How many of the events, from the first on, can be counted at the same time, by doing; `count`
- * when there are counters for all. Events that the processor does not count need none.
+ * when there are counters for all. Events that the processor does not count need none. `count` may
+ * be up to twice TALLY_MAX_EVENTS.
  */
 int tally_events_fit(const struct tally_event *events, int count);
 

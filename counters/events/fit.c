@@ -14,7 +14,7 @@ static uint32_t pmu_of(const struct tally_term *term)
 /* Of the first `count` events, those that this PMU counts. */
 static bool fit_on(uint32_t pmu, const struct tally_event *events, int count)
 {
-    const struct tally_term *terms[TALLY_MAX_EVENTS * TALLY_MAX_TERMS];
+    const struct tally_term *terms[2 * TALLY_MAX_EVENTS * TALLY_MAX_TERMS];
     int used = 0;
     for (int i = 0; i < count; i++)
         for (int k = 0; k < events[i].term_count; k++)

@@ -309,10 +309,10 @@ static void close_channel(struct channel *channel)
 
 static void forget(struct tally_threads *threads)
 {
-    struct followed *thread, *next;
-    HASH_ITER(hh, threads->all, thread, next)
-    {
-        HASH_DEL(threads->all, thread);
+    struct followed *thread = threads->all, *next;
+    HASH_CLEAR(hh, threads->all);
+    for (; thread; thread = next) {
+        next = thread->hh.next;
         free(thread);
     }
     threads->naming_count = 0;
