@@ -10,7 +10,7 @@ _tallystack_commands='doctor list plot record report annotate export stat'
 _tallystack_options() {
     case $1 in
     doctor) echo --csv ;;
-    list) echo --csv --models --simulate ;;
+    list) echo --csv --groups --models --simulate ;;
     record)
         echo -e= --event= -F= --frequency= -I= --interval= --max-size= --native -o= --output= \
             -q --quiet --simulate= --source= --within=
@@ -20,7 +20,7 @@ _tallystack_options() {
     annotate) echo --csv -i= --input= --sort= ;;
     export) echo -e= --format= -i= --input= -o= --output= ;;
     stat)
-        echo --csv -e= --event= -i= --input= -I= --interval-print= --multiplex -o= \
+        echo --csv -e= --event= -g= --group= -i= --input= -I= --interval-print= --multiplex -o= \
             --output= --per-thread -r= --repeat= --simulate=
         ;;
     esac

@@ -6,6 +6,7 @@
 #include "base/launch.h"
 #include "events/catalog.h"
 #include "events/event.h"
+#include "list_groups.h"
 #include "list_models.h"
 #include "sources/simulated.h"
 #include "table.h"
@@ -16,13 +17,14 @@
 
 struct options {
     const char *pattern; /* NULL: aliases and presets */
-    bool csv, models, simulated;
+    bool csv, groups, models, simulated;
 };
 
-enum { CSV_OPTION = 0x100, MODELS_OPTION, SIMULATE_OPTION };
+enum { CSV_OPTION = 0x100, GROUPS_OPTION, MODELS_OPTION, SIMULATE_OPTION };
 
 static const struct argp_option options[] = {
     {"csv", CSV_OPTION, NULL, 0, "Print CSV", 0},
+    {"groups", GROUPS_OPTION, NULL, 0, "List the groups of metrics, each tried", 0},
     {"models", MODELS_OPTION, NULL, 0, "List the machines that record --simulate can model", 0},
     {"simulate", SIMULATE_OPTION, NULL, 0, "List the events that record --simulate counts", 0},
     {0},
@@ -37,6 +39,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case SIMULATE_OPTION:
         chosen->simulated = true;
+        return 0;
+    case GROUPS_OPTION:
+        chosen->groups = true;
         return 0;
     case MODELS_OPTION:
         chosen->models = true;
@@ -206,6 +211,12 @@ int cmd_list(int argc, char **argv)
     if (chosen.models)
         return chosen.pattern || list_models(chosen.csv) < 0 ? command_failed("list")
                                                              : command_finish("list", 0);
+    if (chosen.groups && (chosen.pattern || chosen.models || chosen.simulated)) {
+        tally_error("--groups takes no PATTERN, and goes with --csv only.");
+        return command_failed("list");
+    }
+    if (chosen.groups)
+        return list_groups(chosen.csv) < 0 ? command_failed("list") : command_finish("list", 0);
     struct listing listing = {.options = &chosen, .table = {.columns = csv_columns}};
     unsigned int kinds =
         chosen.pattern ? TALLY_CATALOG_ALL : TALLY_CATALOG_ALIAS | TALLY_CATALOG_PRESET;

@@ -17,6 +17,7 @@ enum { CSV_OPTION = 0x100, THREAD_OPTION, MULTIPLEX_OPTION, SIMULATE_OPTION };
 
 static const struct argp_option options[] = {
     {"event", 'e', "EVENTS", 0, "Count these events, a list with commas", 0},
+    {"group", 'g', "GROUP", 0, "Count a group of metrics (see tallystack list --groups)", 0},
     {"repeat", 'r', "N", 0, "Run N times; print means and deviations", 0},
     {"interval-print", 'I', "MS", 0, "Print what was counted in every MS milliseconds", 0},
     {"per-thread", THREAD_OPTION, NULL, 0, "Print what each thread of the program counted", 0},
@@ -46,6 +47,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     switch (key) {
     case 'e':
         chosen->events = arg;
+        return 0;
+    case 'g':
+        chosen->group = arg;
         return 0;
     case 'r':
         chosen->repeats = number(state, arg, "the number of runs");
@@ -113,6 +117,16 @@ void stat_print_heading(const struct stat *stat, char **command, const char *how
     stat_table_header(&stat->table);
 }
 
+static void print_metrics(const struct stat *stat)
+{
+    struct stat_metric metrics[TALLY_MAX_METRICS];
+    int count = stat_group_metrics(stat, metrics);
+    if (count && !stat->options.csv)
+        fprintf(stat->table.out, "\n%s:\n", stat->group->summary);
+    for (int i = 0; i < count; i++)
+        stat_table_rows(&stat->table, &metrics[i].row, 1);
+}
+
 static void print_totals(struct stat *stat, char **command)
 {
     struct stat_row rows[TALLY_MAX_EVENTS + STAT_TIMES];
@@ -131,6 +145,7 @@ static void print_totals(struct stat *stat, char **command)
     if (!first)
         stat_print_heading(stat, command, how);
     stat_table_rows(&stat->table, rows + first, stat->count - first + times);
+    print_metrics(stat);
     if (!stat->options.csv)
         putc('\n', stat->table.out);
 }
@@ -176,6 +191,8 @@ static int close_output(struct stat *stat, int status)
 
 static int stat_workload(struct stat *stat, char **command)
 {
+    if (stat->options.group && stat_choose_group(stat) < 0)
+        return command_failed("stat");
     if ((stat->options.simulate ? stat_choose_simulated(stat) : stat_choose_events(stat)) < 0)
         return command_failed("stat");
     stat->table = (struct stat_table){
@@ -211,6 +228,10 @@ int cmd_stat(int argc, char **argv)
     } else if (first >= argc) {
         tally_error("there is no program to run; \"tallystack stat -- PROGRAM\" counts one.");
         status = command_failed("stat");
+    } else if (stat->options.group &&
+               (stat->options.events || stat->options.interval_ms || stat->options.by_thread)) {
+        tally_error("-g goes with none of -e, -I and --per-thread.");
+        status = command_failed("stat");
     } else if (stat->options.interval_ms && stat->options.repeats > 1) {
         tally_error("-I and -r cannot be combined.");
         status = command_failed("stat");
@@ -227,6 +248,7 @@ int cmd_stat(int argc, char **argv)
         status = stat_workload(stat, argv + first);
     }
     tally_model_release(&stat->model);
+    stat_release_group(stat);
     free(stat);
     return status;
 }

@@ -3,13 +3,14 @@
  *
  * stat.c parses the options and goes through the steps; stat_events.c finds where each event is
  * counted; stat_run.c runs the program and counts; stat_threads.c does so for each thread;
- * stat_simulated.c does both on a model machine;
+ * stat_simulated.c does both on a model machine; stat_group.c takes both from a group of metrics;
  * stat_table.c prints; stat_recording.c does all of it for a recording.
  */
 #ifndef TALLY_TOOLS_STAT_H
 #define TALLY_TOOLS_STAT_H
 
 #include "events/event.h"
+#include "events/group.h"
 #include "sources/simulated_model.h"
 #include "sources/turns.h"
 #include "stat_table.h"
@@ -20,6 +21,7 @@
 
 struct stat_options {
     const char *events; /* NULL: what this machine can count */
+    const char *group;  /* of metrics, with its events */
     uint64_t repeats;
     uint64_t interval_ms; /* 0: no series */
     const char *output;   /* NULL: stderr */
@@ -53,6 +55,10 @@ struct stat {
     struct stat_event times[STAT_TIMES]; /* elapsed, user, system; not of a simulated run */
     struct tally_model model;            /* with simulate */
     struct stat_table table;
+    struct tally_group *group; /* with options.group */
+    const struct tally_variant *variant;
+    char *names;                        /* its events that are known here */
+    char *unresolved[TALLY_MAX_EVENTS]; /* why an event of the variant is not known here */
 };
 
 /*
@@ -77,6 +83,20 @@ int stat_run_by_thread(struct stat *stat, char **command, int *exit_status);
 /* As stat_choose_events() and stat_run(), on the model machine, which is loaded first. */
 int stat_choose_simulated(struct stat *stat);
 int stat_run_simulated(struct stat *stat, char **command, int *exit_status);
+
+/* Loads the group and sets options.events to those of its events that are known here. */
+int stat_choose_group(struct stat *stat);
+void stat_release_group(struct stat *stat);
+
+/* A metric's row, with the texts that it borrows. */
+struct stat_metric {
+    struct stat_row row;
+    char source[48];
+    char why[1024];
+};
+
+/* Room for TALLY_MAX_METRICS; returns how many there are. */
+int stat_group_metrics(const struct stat *stat, struct stat_metric *metrics);
 
 /* Adds one run's value, counted in `running` of the time. */
 void stat_add_value(struct stat_event *event, double value, double running);

@@ -61,7 +61,7 @@ static int add_asked(struct stat *stat, struct choice *choice, const struct tall
         add_clock(stat, asked);
         return 0;
     }
-    if (refused && probe->code != TALLY_STAYS_ZERO)
+    if (refused && probe->code != TALLY_STAYS_ZERO && !stat->group)
         return tally_error_code(probe->code, "%s", probe->reason);
     struct stat_event *added = add_event(stat, &choice->list.events[i], probe);
     added->is_missing = refused;

@@ -149,6 +149,8 @@ void stat_table_header(const struct stat_table *table)
 
 static bool has_deviation(const struct stat_row *row)
 {
+    if (row->is_metric)
+        return false;
     return row->runs > 1 || (row->runs == 1 && row->running < 1 && row->deviation >= 0);
 }
 
@@ -164,7 +166,9 @@ static void csv_row(const struct stat_table *table, const struct stat_row *row)
     }
     table_csv_field(table->out, row->event);
     fprintf(table->out, ",%s,%s,", row->unit, row->source);
-    if (row->runs > 0)
+    if (row->runs > 0 && row->is_metric)
+        fprintf(table->out, "%.6g", row->value);
+    else if (row->runs > 0)
         fprintf(table->out, "%.*f", row->runs > 1 ? 1 : 0, row->value);
     fputs(",", table->out);
     if (has_deviation(row))
@@ -195,6 +199,9 @@ static void screen_value(const struct stat_row *row, char *out, size_t room)
 {
     if (row->runs == 0)
         snprintf(out, room, "-");
+    else if (row->is_metric)
+        snprintf(out, room, "%.4g%s%s", row->value, strcmp(row->unit, "1") != 0 ? " " : "",
+                 strcmp(row->unit, "1") != 0 ? row->unit : "");
     else if (!strcmp(row->unit, "ns"))
         snprintf(out, room, "%.6f s", row->value / ns_per_s);
     else if (!strcmp(row->unit, "nJ"))
@@ -217,7 +224,7 @@ static void screen_row(const struct stat_table *table, const struct stat_row *ro
     fprintf(table->out, "%18s  %-26s %-9s", value, row->event, row->source);
     if (row->runs == 0)
         fprintf(table->out, " %s", row->why ? row->why : "missing");
-    else if (row->metric[0])
+    else if (row->metric[0] && !row->is_metric)
         fprintf(table->out, " %s", row->metric);
     if (has_deviation(row) && row->value > 0)
         fprintf(table->out, " (± %.2f %%)", 100 * row->deviation / row->value);

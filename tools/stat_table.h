@@ -22,7 +22,8 @@ struct stat_row {
     int runs;             /* how many there were; 0 when it is missing */
     bool is_machine_wide; /* of all that the machine did meanwhile, not of the program alone */
     bool unproven;        /* its 0 may mean that nothing was counted */
-    char metric[96];      /* set by stat_table_metrics() */
+    bool is_metric;       /* of a group, not a count: `metric` is its formula */
+    char metric[320];     /* set by stat_table_metrics() */
 };
 
 struct stat_table {

@@ -118,7 +118,7 @@ int tally_quantity_parse(struct tally_quantity *out, const char *text, size_t si
 struct tally_quantity tally_quantity_of_event(enum tally_unit unit)
 {
     struct tally_quantity found = {0};
-    const char *name = tally_unit_name(unit);
+    const char *name = unit == TALLY_UNIT_BYTE ? "B" : tally_unit_name(unit);
     tally_quantity_parse(&found, name, strlen(name));
     return found;
 }
