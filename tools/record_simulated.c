@@ -15,8 +15,6 @@ int record_choose_simulated(struct record *record)
         return tally_error("--simulate goes with neither --source, --native nor -I.");
     if (tally_model_load(&record->model, record->simulate) < 0)
         return TALLY_ERROR;
-    tally_run_note(&record->run, "simulated on the model \"%s\": %s.", record->model.name,
-                   record->model.description);
     return tally_simulated_events(record->events, &record->model, &record->run, &record->list);
 }
 
@@ -69,6 +67,8 @@ int record_simulated(struct record *record)
     int status = TALLY_EXIT_FAILED, result;
     if (tally_session_prepare(&session, &session_options, &record->list) < 0)
         return command_failed("record");
+    tally_run_note(&record->run, "simulated on the model \"%s\": %s.", record->model.name,
+                   record->model.description);
     result = record_write_description(record, session);
     if (result == 0)
         result = tally_session_commit(session);

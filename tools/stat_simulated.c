@@ -26,8 +26,6 @@ int stat_choose_simulated(struct stat *stat)
     tally_run_release(&notes);
     if (result < 0)
         return result;
-    fprintf(stderr, "tallystack stat: simulated on the model \"%s\": %s.\n", stat->model.name,
-            stat->model.description);
     for (int i = 0; i < list.count; i++)
         stat->events[i].event = list.events[i];
     stat->count = list.count;
@@ -96,6 +94,9 @@ static int run_in(struct stat *stat, const char *folder, char **program, int *ex
         result = take_totals(stat, session);
     if (result == 0)
         stat_add_times(stat, now_ns() - begun, &usage);
+    if (result == 0 && stat->times[0].runs == 1)
+        fprintf(stderr, "tallystack stat: simulated on the model \"%s\": %s.\n", stat->model.name,
+                stat->model.description);
     tally_launch_release(&launch);
     tally_simulated_command_release(&command);
     tally_session_discard(session);
