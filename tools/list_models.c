@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LEVELS = 5 };
+enum { LEVELS = 6 };
 
 struct level {
     const char *name, *unit;
@@ -19,11 +19,10 @@ struct level {
 
 static void levels_of(const struct tally_model *model, struct level levels[LEVELS])
 {
-    const struct level all[LEVELS] = {{"l1i", "bytes", model->line, &model->l1i},
-                                      {"l1d", "bytes", model->line, &model->l1d},
-                                      {"l2", "bytes", model->line, &model->l2},
-                                      {"l3", "bytes", model->line, &model->l3},
-                                      {"tlb", "entries", 0, &model->tlb}};
+    const struct level all[LEVELS] = {
+        {"l1i", "bytes", model->line, &model->l1i}, {"l1d", "bytes", model->line, &model->l1d},
+        {"l2", "bytes", model->line, &model->l2},   {"l3", "bytes", model->line, &model->l3},
+        {"tlb", "entries", 0, &model->tlb},         {"itlb", "entries", 0, &model->itlb}};
     for (int i = 0; i < LEVELS; i++)
         levels[i] = all[i];
 }
@@ -89,8 +88,8 @@ int list_models(bool csv)
 {
     static const char *const csv_columns[] = {"name", "level", "size",        "unit",
                                               "ways", "line",  "description", NULL};
-    static const char *const columns[] = {"name", "l1i",  "l1d",     "l2", "l3",
-                                          "tlb",  "line", "meaning", NULL};
+    static const char *const columns[] = {"name", "l1i",  "l1d",  "l2",      "l3",
+                                          "tlb",  "itlb", "line", "meaning", NULL};
     struct table table = {.columns = csv ? csv_columns : columns};
     char **names = tally_model_names();
     int result = 0;
@@ -105,7 +104,7 @@ int list_models(bool csv)
     if (result == 0)
         table_print(&table, stdout, csv);
     if (result == 0 && !csv)
-        puts("\nl1i to l3: bytes/ways; tlb: entries/ways; line: bytes. "
+        puts("\nl1i to l3: bytes/ways; tlb (of data), itlb: entries/ways; line: bytes. "
              "record --simulate=NAME takes one.");
     table_release(&table);
     return result;

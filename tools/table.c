@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_COLUMNS = 8 };
+enum { MAX_COLUMNS = 12 };
 
 void table_cell(struct table *table, const char *format, ...)
 {

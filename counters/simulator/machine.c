@@ -92,6 +92,12 @@ static void count_misses(unsigned from, unsigned to, unsigned kind)
         count(TALLY_RAW_L3_FETCH + kind);
 }
 
+static void translate(const struct cache *tlb, uint64_t address, unsigned kind)
+{
+    if (!touch(tlb, address >> PAGE_SHIFT))
+        count(TALLY_RAW_TLB_FETCH + kind);
+}
+
 /* `before` is how far the same instruction's line before this one went. */
 static __attribute__((noinline)) unsigned fetch_slow(const struct fetch *fetch, unsigned before)
 {
@@ -102,13 +108,12 @@ static __attribute__((noinline)) unsigned fetch_slow(const struct fetch *fetch, 
         far = beyond_l1(fetch->line);
     if (far > before)
         count_misses(before, far, KIND_FETCH);
+    if (!machine.itlb.tags)
+        return far;
+    /* As in access_slow(): every fetch has to come here. */
+    *fetch->newest = UINT64_MAX;
+    translate(&machine.itlb, fetch->line << machine.line_shift, KIND_FETCH);
     return far;
-}
-
-static void translate(uint64_t address, bool is_store)
-{
-    if (!touch(&machine.tlb, address >> PAGE_SHIFT))
-        count(is_store ? TALLY_RAW_TLB_STORE : TALLY_RAW_TLB_LOAD);
 }
 
 static __attribute__((noinline)) void access_slow(uint64_t address, uint64_t size, bool is_store)
@@ -118,15 +123,16 @@ static __attribute__((noinline)) void access_slow(uint64_t address, uint64_t siz
     for (uint64_t line = address >> machine.line_shift; line <= end >> machine.line_shift; line++)
         if (!search_l1(&machine.l1d, line))
             far = farther(far, beyond_l1(line));
-    count_misses(0, far, is_store ? KIND_STORE : KIND_LOAD);
+    unsigned kind = is_store ? KIND_STORE : KIND_LOAD;
+    count_misses(0, far, kind);
     if (!machine.tlb.tags)
         return;
     /* Every access has to come here: no line may be the newest. */
     machine.l1d.newest[address >> machine.line_shift & machine.l1d.mask] = UINT64_MAX;
     machine.l1d.newest[end >> machine.line_shift & machine.l1d.mask] = UINT64_MAX;
-    translate(address, is_store);
+    translate(&machine.tlb, address, kind);
     if ((address ^ end) >> PAGE_SHIFT)
-        translate(end, is_store);
+        translate(&machine.tlb, end, kind);
 }
 
 INLINE void access(uint64_t address, uint64_t size, bool is_store)
@@ -246,7 +252,7 @@ static struct {
 } levels[] = {
     {"l1i", &machine.l1i, 32768, 8},  {"l1d", &machine.l1d, 32768, 8},
     {"l2", &machine.l2, 1 << 20, 16}, {"l3", &machine.l3, 8 << 20, 16},
-    {"tlb", &machine.tlb, 64, 4},
+    {"tlb", &machine.tlb, 64, 4},     {"itlb", &machine.itlb, 64, 8},
 };
 
 bool machine_option(const char *text)
@@ -291,14 +297,15 @@ static void make_cache(struct cache *cache, uint64_t blocks, uint64_t ways)
 void machine_init(uint64_t used)
 {
     const uint64_t beyond = BITS(TALLY_RAW_L2_FETCH, TALLY_RAW_L3_STORE);
-    const uint64_t fetches = beyond | TALLY_RAW_BIT(TALLY_RAW_L1_FETCH);
+    const uint64_t itlb = TALLY_RAW_BIT(TALLY_RAW_TLB_FETCH);
+    const uint64_t fetches = beyond | itlb | TALLY_RAW_BIT(TALLY_RAW_L1_FETCH);
     const uint64_t tlb = BITS(TALLY_RAW_TLB_LOAD, TALLY_RAW_TLB_STORE);
     const uint64_t data = beyond | tlb | BITS(TALLY_RAW_L1_LOAD, TALLY_RAW_L1_STORE);
     const uint64_t l2 = BITS(TALLY_RAW_L2_FETCH, TALLY_RAW_L3_STORE);
     const uint64_t l3 = BITS(TALLY_RAW_L3_FETCH, TALLY_RAW_L3_STORE);
-    const uint64_t wanted[] = {fetches, data, l2, l3, tlb};
+    const uint64_t wanted[] = {fetches, data, l2, l3, tlb, itlb};
     for (unsigned i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
-        bool is_tlb = levels[i].cache == &machine.tlb;
+        bool is_tlb = levels[i].cache == &machine.tlb || levels[i].cache == &machine.itlb;
         if (used & wanted[i])
             make_cache(levels[i].cache,
                        is_tlb ? levels[i].size : levels[i].size >> machine.line_shift,

@@ -29,7 +29,7 @@ struct cache {
 };
 
 struct machine {
-    struct cache l1i, l1d, l2, l3, tlb;
+    struct cache l1i, l1d, l2, l3, tlb, itlb;
     bool has_fetches, has_accesses, has_branches; /* what is asked for */
     uint32_t line_shift;
     uint64_t line_mask;
@@ -68,7 +68,8 @@ struct segment {
 
 enum segment_end { END_PLAIN, END_CONDITIONAL, END_INDIRECT };
 
-/* "NAME=SIZE,WAYS": l1i, l1d, l2, l3 (bytes; 0: no such level), tlb (entries), or "line=SIZE". */
+/* "NAME=SIZE,WAYS": l1i, l1d, l2, l3 (bytes; 0: no such level), tlb and itlb (entries), or
+ * "line=SIZE". */
 bool machine_option(const char *text);
 /* After all options: `used` has a bit for each counter of enum tally_raw that is wanted. */
 void machine_init(uint64_t used);

@@ -99,6 +99,7 @@ static char **make_arguments(const char *valgrind, char *const argv[],
         machine_argument("l2", &model->l2),
         machine_argument("l3", &model->l3),
         machine_argument("tlb", &model->tlb),
+        machine_argument("itlb", &model->itlb),
         within ? print("--within=%s", within) : NULL,
     };
     const size_t our_count = sizeof(ours) / sizeof(ours[0]) - !within;

@@ -43,10 +43,13 @@ static const struct simulated_event {
     {"PAPI_L3_LDM", "LLC-load-misses", BIT(L3_LOAD), "loads that miss the last level"},
     {"PAPI_L3_STM", "LLC-store-misses", BIT(L3_STORE), "stores that miss the last level"},
     {"PAPI_TLB_DM", NULL, DATA(TLB), "loads and stores that miss the data TLB"},
+    {"PAPI_TLB_IM", "iTLB-load-misses", BIT(TLB_FETCH), "fetches that miss the instruction TLB"},
+    {"PAPI_TLB_TL", NULL, ALL(TLB), "fetches, loads and stores that miss their TLB"},
     {"dTLB-load-misses", NULL, BIT(TLB_LOAD), "loads that miss the data TLB"},
     {"dTLB-store-misses", NULL, BIT(TLB_STORE), "stores that miss the data TLB"},
-    {"PAPI_BR_CN", NULL, BIT(CONDITIONAL), "conditional branches"},
-    {"PAPI_BR_IND", NULL, BIT(INDIRECT), "jumps and calls to computed addresses, without returns"},
+    {"PAPI_BR_CN", "conditional-branches", BIT(CONDITIONAL), "conditional branches"},
+    {"indirect-branches", NULL, BIT(INDIRECT),
+     "jumps and calls to computed addresses, without returns"},
     {"conditional-branch-misses", NULL, BIT(CONDITIONAL_MISS),
      "conditional branches predicted wrongly"},
     {"indirect-branch-misses", NULL, BIT(INDIRECT_MISS), "indirect branches predicted wrongly"},
@@ -82,7 +85,9 @@ static const char *lacks(const struct tally_model *model, uint64_t mask)
         return "second-level cache";
     if (mask & ALL(L3) && !model->l3.size)
         return "third-level cache";
-    return mask & DATA(TLB) && !model->tlb.size ? "data TLB" : NULL;
+    if (mask & DATA(TLB) && !model->tlb.size)
+        return "data TLB";
+    return mask & BIT(TLB_FETCH) && !model->itlb.size ? "instruction TLB" : NULL;
 }
 
 static void add_term(struct tally_event *event, const struct tally_model *model, double factor,
@@ -131,9 +136,19 @@ static int not_simulated(const char *name, size_t size)
 {
     struct tally_buffer nearest = {0};
     char *wanted = strndup(name, size);
+    size_t bare = strcspn(wanted, ":");
+    const struct simulated_event *known = find_event(wanted, bare);
     struct tally_nearest search = {.wanted = wanted};
     tally_simulated_each(consider, &search);
-    if (tally_nearest_print(&search, &nearest))
+    if (known && wanted[bare])
+        tally_error("simulated counts are exact and of user code, with neither period nor "
+                    "modifier: write %.*s for \"%s\".",
+                    (int)bare, wanted, wanted);
+    else if (strcasestr(wanted, "cyc"))
+        tally_error("\"%s\" is not simulated, since the model has no time; estimated-cycles is a "
+                    "weighted sum of misses.",
+                    wanted);
+    else if (tally_nearest_print(&search, &nearest))
         tally_error("\"%s\" is not simulated; near to it: %s.", wanted, nearest.data);
     else
         tally_error("\"%s\" is not simulated; \"tallystack list\" shows what is.", wanted);

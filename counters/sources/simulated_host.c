@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { GENERIC_TLB_ENTRIES = 64, GENERIC_TLB_WAYS = 4 };
+enum { GENERIC_TLB_ENTRIES = 64, GENERIC_TLB_WAYS = 4, GENERIC_ITLB_WAYS = 8 };
 
 /* An attribute of one of the first processor's caches, without its newline; "" if there is none. */
 static void read_attribute(char *out, size_t room, int index, const char *name)
@@ -90,12 +90,13 @@ int tally_model_of_host(struct tally_model *model)
         return tally_error("neither the kernel nor the C library tells its first-level caches; "
                            "\"tallystack list --models\" shows models to choose from.");
     model->tlb = (struct tally_model_level){GENERIC_TLB_ENTRIES, GENERIC_TLB_WAYS};
+    model->itlb = (struct tally_model_level){GENERIC_TLB_ENTRIES, GENERIC_ITLB_WAYS};
     tally_buffer_printf(&text, "the caches of this machine: ");
     describe_level(&text, "", &model->l1i);
     describe_level(&text, " and ", &model->l1d);
     describe_level(&text, ", ", &model->l2);
     describe_level(&text, ", ", &model->l3);
-    tally_buffer_printf(&text, "; its TLB is not known and taken as the one of generic");
+    tally_buffer_printf(&text, "; its TLBs are not known and taken as those of generic");
     free(model->description);
     model->description = text.data;
     return 0;

@@ -32,18 +32,15 @@ static int set_level(struct tally_model *model, const char *key, const char *siz
     const struct {
         const char *name;
         struct tally_model_level *level;
-    } levels[] = {{"l1i", &model->l1i},
-                  {"l1d", &model->l1d},
-                  {"l2", &model->l2},
-                  {"l3", &model->l3},
-                  {"tlb", &model->tlb}};
+    } levels[] = {{"l1i", &model->l1i}, {"l1d", &model->l1d}, {"l2", &model->l2},
+                  {"l3", &model->l3},   {"tlb", &model->tlb}, {"itlb", &model->itlb}};
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
         if (!strcmp(levels[i].name, key))
             return tally_parse_size(size, key, &levels[i].level->size) < 0 ||
                            tally_parse_count(ways, key, &levels[i].level->ways) < 0
                        ? TALLY_ERROR
                        : 0;
-    return tally_error("a model has l1i, l1d, l2, l3, tlb and line, but no \"%s\".", key);
+    return tally_error("a model has l1i, l1d, l2, l3, tlb, itlb and line, but no \"%s\".", key);
 }
 
 static bool is_power_of_two(uint64_t number)
@@ -81,7 +78,8 @@ static int check_model(const struct tally_model *model)
         check_level("l1d", &model->l1d, line, true) < 0 ||
         check_level("l2", &model->l2, line, false) < 0 ||
         check_level("l3", &model->l3, line, false) < 0 ||
-        check_level("tlb", &model->tlb, 1, false) < 0)
+        check_level("tlb", &model->tlb, 1, false) < 0 ||
+        check_level("itlb", &model->itlb, 1, false) < 0)
         return TALLY_ERROR;
     return 0;
 }

@@ -16,8 +16,8 @@ struct tally_model_level {
 
 struct tally_model {
     char *name, *description;
-    uint64_t line; /* bytes */
-    struct tally_model_level l1i, l1d, l2, l3, tlb;
+    uint64_t line;                                        /* bytes */
+    struct tally_model_level l1i, l1d, l2, l3, tlb, itlb; /* tlb: of data */
 };
 
 /*

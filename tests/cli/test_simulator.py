@@ -32,7 +32,7 @@ def test_models_have_all_levels_they_say(run_cli, read_csv):
     for row in rows:
         entry = int(row["line"] or 1)
         assert int(row["size"]) % (entry * int(row["ways"])) == 0
-        assert row["unit"] == ("entries" if row["level"] == "tlb" else "bytes")
+        assert row["unit"] == ("entries" if row["level"].endswith("tlb") else "bytes")
     for name, level in levels:  # an outer level is the larger one
         if (name, "l3") in levels and level == "l2":
             assert int(levels[name, "l2"]["size"]) < int(levels[name, "l3"]["size"])
@@ -42,7 +42,7 @@ def test_models_on_a_screen(run_cli):
     done = run_cli(["list", "--models"])
     assert done.returncode == 0
     line = next(line for line in done.stdout.splitlines() if line.startswith("two-level"))
-    assert line.split()[1:7] == ["32K/8", "32K/8", "-", "8M/16", "64/4", "64"]
+    assert line.split()[1:8] == ["32K/8", "32K/8", "-", "8M/16", "64/4", "64/8", "64"]
 
 
 def test_host_is_this_machine(run_cli, read_csv):
@@ -57,7 +57,7 @@ def test_host_is_this_machine(run_cli, read_csv):
         name = {"1Data": "l1d", "1Instruction": "l1i"}.get(read["level"] + read["type"],
                                                           "l" + read["level"])
         told[name] = int(read["size"].rstrip("KM")) << (20 if read["size"].endswith("M") else 10)
-    assert {level: size for level, size in host.items() if level != "tlb"} == told
+    assert {level: size for level, size in host.items() if not level.endswith("tlb")} == told
 
 
 @pytest.mark.parametrize("changed, message", [
@@ -67,7 +67,7 @@ def test_host_is_this_machine(run_cli, read_csv):
     ({"l1i": ""}, ": the size of l1i must be from 1 to 1073741824."),
     ({"line": "line 48"}, ": its line must be a power of two from 16 to 4096 bytes."),
     ({"l2": "l2 1M"}, ':4: a model has lines as "l2 1M 16", a level, its size and its ways.'),
-    ({"l2": "l4 1M 16"}, ':4: a model has l1i, l1d, l2, l3, tlb and line, but no "l4".'),
+    ({"l2": "l4 1M 16"}, ':4: a model has l1i, l1d, l2, l3, tlb, itlb and line, but no "l4".'),
 ])
 def test_model_files_that_are_wrong(run_cli, tmp_path, changed, message):
     (tmp_path / "my.model").write_text("\n".join({**GOOD, **changed}.values()) + "\n")
@@ -139,6 +139,8 @@ def test_list_of_what_is_simulated(run_cli, read_csv):
 @pytest.mark.parametrize("events, message", [
     ("PAPI_L1_DMC", '"PAPI_L1_DMC" is not simulated; near to it: PAPI_L1_DCM, '),
     ("page-faults", '"page-faults" is not simulated'),
+    ("instructions:1000", "write instructions for "),
+    ("PAPI_TOT_CYC", "estimated-cycles is a weighted sum"),
     ("instructions,", ""),
     ("", "name the events to simulate after -e."),
 ])
