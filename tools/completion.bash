@@ -94,8 +94,8 @@ _tallystack_recorded_events() {
 _tallystack_kinds() {
     case " ${words[*]:2} " in
     *' trend '*) _tallystack_recordings ;;
-    *' functions '* | *' lines '* | *' timeline '*) ;;
-    *) _tallystack_reply functions lines timeline trend ;;
+    *' functions '* | *' lines '* | *' timeline '* | *' waits '*) ;;
+    *) _tallystack_reply functions lines timeline trend waits ;;
     esac
 }
 

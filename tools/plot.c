@@ -27,6 +27,7 @@ static int draw_functions(struct plot *plot);
 static int draw_lines(struct plot *plot);
 static int draw_timeline(struct plot *plot);
 static int draw_trend(struct plot *plot);
+static int draw_waits(struct plot *plot);
 
 /* To add a kind, see output/plot.h. */
 static const struct kind {
@@ -39,13 +40,15 @@ static const struct kind {
     {"lines", "functions", draw_lines, 20, true, false},
     {"timeline", "timeline", draw_timeline, 0, false, false},
     {"trend", "trend", draw_trend, 6, false, true},
+    {"waits", "waits", draw_waits, 20, false, false},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 static const struct argp_option options[] = {
     {"input", 'i', "REC", 0, "The recording (tallystack.rec)", 0},
     {"event", 'e', "EVENT", 0, "Of functions and lines: this event (the first one)", 0},
-    {"limit", OPTION_LIMIT, "N", 0, "N rows (20), or N functions of a trend (6), at most", 0},
+    {"limit", OPTION_LIMIT, "N", 0,
+     "N rows or threads (20), or N functions of a trend (6), at most", 0},
     {"output", 'o', "FILE", 0,
      "Draw to FILE.svg, FILE.png, FILE.pdf or FILE.txt (tallystack-KIND.svg); - draws text to "
      "the standard output",
@@ -63,7 +66,8 @@ static void take_kind(struct plot *plot, const char *name, struct argp_state *st
             plot->kind = &kinds[i];
     if (!plot->kind)
         argp_failure(state, TALLY_EXIT_FAILED, 0,
-                     "there is no plot of \"%s\"; there are functions, lines, timeline and trend.",
+                     "there is no plot of \"%s\"; there are functions, lines, timeline, trend and "
+                     "waits.",
                      name);
 }
 
@@ -99,7 +103,7 @@ static void check_arguments(struct plot *plot, struct argp_state *state)
 {
     const char *name = plot->kind->name;
     if (plot->event && !plot->kind->has_event)
-        argp_failure(state, TALLY_EXIT_FAILED, 0, "a %s is of all events; leave -e out.", name);
+        argp_failure(state, TALLY_EXIT_FAILED, 0, "plot %s draws all events; leave -e out.", name);
     if (plot->kind->has_recordings && plot->input)
         argp_failure(state, TALLY_EXIT_FAILED, 0,
                      "a %s takes its recordings without -i: tallystack plot %s REC REC...", name,
@@ -144,7 +148,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case ARGP_KEY_NO_ARGS:
         argp_failure(state, TALLY_EXIT_FAILED, 0,
-                     "what to plot is missing: functions, lines, timeline or trend.");
+                     "what to plot is missing: functions, lines, timeline, trend or waits.");
         break;
     case ARGP_KEY_SUCCESS:
         check_arguments(plot, state);
@@ -158,10 +162,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp plot_argp = {
     .options = options,
     .parser = parse_option,
-    .args_doc = "functions\nlines\ntimeline\ntrend REC REC...",
+    .args_doc = "functions\nlines\ntimeline\ntrend REC REC...\nwaits",
     .doc = "Draw a picture of a recording with gnuplot.\v"
            "functions and lines: the top ones of one event, with 95 % intervals. timeline: rates "
-           "over time, of a recording made with -I. trend: several recordings side by side.",
+           "over time, of a recording made with -I. trend: several recordings side by side. waits: "
+           "what each thread did with its wall time.",
 };
 
 static int draw_view(struct plot *plot, enum tally_view_kind view_kind)
@@ -209,6 +214,24 @@ static int draw_timeline(struct plot *plot)
     if (result >= 0)
         result = tally_plot_draw(picture);
     tally_plot_free(picture);
+    loaded_close(&loaded);
+    return result < 0 ? result : status;
+}
+
+static int draw_waits(struct plot *plot)
+{
+    struct loaded loaded;
+    struct tally_plot *picture = NULL;
+    if (loaded_open(&loaded, "plot", plot->input, false) < 0)
+        return TALLY_ERROR;
+    struct tally_accounts *accounts = tally_accounts_new(loaded.profile);
+    int status = loaded_status(&loaded), result = tally_plot_new(&picture, &plot->request);
+    if (result >= 0)
+        result = tally_plot_waits(picture, loaded.recording, accounts, plot->limit);
+    if (result >= 0)
+        result = tally_plot_draw(picture);
+    tally_plot_free(picture);
+    tally_accounts_free(accounts);
     loaded_close(&loaded);
     return result < 0 ? result : status;
 }

@@ -13,6 +13,7 @@
 #ifndef TALLY_OUTPUT_PLOT_H
 #define TALLY_OUTPUT_PLOT_H
 
+#include "profile/accounts.h"
 #include "profile/profile.h"
 #include "profile/view.h"
 #include "recording/reader.h"
@@ -59,6 +60,10 @@ struct tally_plot_run { /* a recording among several */
 /* trend.gp: totals and the `limit` top functions of several recordings. */
 int tally_plot_trend(struct tally_plot *plot, const struct tally_plot_run *runs, size_t count,
                      size_t limit);
+
+/* waits.gp: the `limit` threads (0: all) with the most wall time, and what they did with it. */
+int tally_plot_waits(struct tally_plot *plot, const struct tally_recording *recording,
+                     const struct tally_accounts *accounts, size_t limit);
 
 /* For the kinds. */
 

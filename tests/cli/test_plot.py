@@ -63,7 +63,7 @@ def words_of(kind, folder):
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-@pytest.mark.parametrize("kind", ["functions", "lines", "timeline", "trend"])
+@pytest.mark.parametrize("kind", ["functions", "lines", "timeline", "trend", "waits"])
 def test_each_kind_in_each_format(run_cli, recordings, tmp_path, kind, ending):
     done = run_cli(["plot", *words_of(kind, recordings), "-o", f"picture.{ending}"])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -76,7 +76,7 @@ def test_the_name_of_the_picture_follows_the_kind(run_cli, recordings, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["tallystack-functions.svg"]
 
 
-@pytest.mark.parametrize("kind", ["functions", "lines", "timeline", "trend"])
+@pytest.mark.parametrize("kind", ["functions", "lines", "timeline", "trend", "waits"])
 def test_what_is_kept_draws_the_same_again(run_cli, recordings, tmp_path, kind):
     stem = "it's a \"picture\" of Größe | x.y"
     folder = tmp_path / "sub folder"
@@ -138,6 +138,36 @@ def test_the_timeline_adds_up_to_the_series(run_cli, recordings, read_csv, tmp_p
                     for row, after in zip(mine, mine[1:]))
         last = [row["value"] for row in series if row["event"] == event][-1]
         assert total == pytest.approx(float(last), rel=1e-4, abs=0.1)
+
+
+def test_the_bars_of_waits_are_those_of_the_report(run_cli, recordings, read_csv, tmp_path):
+    assert run_cli(["plot", "waits", "-i", recordings / "one.rec", "--limit", "0", "--keep",
+                    "-o", "w.svg"]).returncode == 0
+    drawn = read_csv((tmp_path / "w.csv").read_text(encoding="utf-8"))
+    report = read_csv(run_cli(["report", "-e", "waits", "--by", "thread", "--csv", "-i",
+                               recordings / "one.rec"]).stdout)
+    expected = {(row["thread"], row["event"]): float(row["self"]) for row in report
+                if float(row["self"]) > 0}
+    parts = {(row["thread"], row["account"]): float(row["end"]) - float(row["begin"])
+             for row in drawn}
+    assert parts == pytest.approx(expected, rel=1e-9, abs=1)
+    for thread in {row["thread"] for row in drawn}:
+        mine = [row for row in drawn if row["thread"] == thread]
+        assert [row["begin"] for row in mine] == ["0"] + [row["end"] for row in mine][:-1]
+        assert sum(float(row["share"]) for row in mine) == pytest.approx(100, abs=0.01)
+
+
+def test_waits_name_threads_and_causes(run_cli, tallystack, python, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("import threading, time\n"
+                       "thread = threading.Thread(target=time.sleep, args=(0.3,))\n"
+                       "thread.start()\nthread.join()\n")
+    subprocess.run([tallystack, "record", "-q", "-o", "r", "--", python, program], check=True,
+                   cwd=tmp_path, timeout=60)
+    picture = run_cli(["plot", "waits", "-i", "r", "-o", "-"]).stdout
+    bars = [line for line in picture.splitlines() if re.search(r" (m?s) \S*z{10}|l{10}", line)]
+    assert len(bars) == 2, picture
+    assert "z sleep" in picture and "l lock" in picture
 
 
 def test_no_series_is_refused_with_what_to_do(run_cli, recordings, tmp_path):
