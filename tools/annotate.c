@@ -197,7 +197,11 @@ static void print_text_line(const struct tally_view *view, const struct source *
 
 static void print_heading(const struct tally_view *view, const struct source *source)
 {
+    const struct tally_run *run = view->profile->run;
     printf("%s\n", source->file);
+    for (int i = 0; i < run->note_count && run->events[0].event.source == TALLY_SOURCE_SIMULATED;
+         i++)
+        printf("note: %s\n", run->notes[i]);
     for (size_t e = 0; e < view->profile->event_count; e++)
         printf("%19.19s ", view->profile->run->events[e].event.name);
     puts(" line");

@@ -196,8 +196,7 @@ const char *tally_plot_source(enum tally_source_kind source)
         [TALLY_SOURCE_SOFTWARE] = "counted by the kernel (software)",
         [TALLY_SOURCE_HARDWARE] = "counted by the processor (hardware)",
         [TALLY_SOURCE_CLOCK] = "from the kernel's clocks and accounts (clock)",
-        [TALLY_SOURCE_SIMULATED] =
-            "SIMULATED by a model of the processor, not measured (simulated)",
+        [TALLY_SOURCE_SIMULATED] = "SIMULATED on a model of the processor, not measured",
     };
     return words[source];
 }

@@ -139,6 +139,24 @@ static void write_rows(const struct bars *bars)
     tally_plot_number(bars->plot, "label_width", (double)widest);
 }
 
+static void write_samples(struct tally_buffer *text, const struct tally_profile *profile, int index)
+{
+    const struct tally_event *event = &profile->run->events[index].event;
+    if (event->source == TALLY_SOURCE_SIMULATED) {
+        tally_buffer_printf(text, "exact counts");
+        return;
+    }
+    tally_buffer_printf(text, "%" PRIu64 " samples", profile->totals[index].samples);
+    if (event->read_only)
+        tally_buffer_printf(text, ", read along with %s", profile->run->events[0].event.name);
+    else if (event->period == 1)
+        tally_buffer_printf(text, ", one for each");
+    else if (event->period)
+        tally_buffer_printf(text, ", one every %" PRIu64, event->period);
+    else if (event->frequency)
+        tally_buffer_printf(text, ", %" PRIu64 " a second", event->frequency);
+}
+
 static void write_words(const struct bars *bars, const struct tally_recording *recording,
                         const char *unit)
 {
@@ -159,15 +177,7 @@ static void write_words(const struct bars *bars, const struct tally_recording *r
                             bars->rows, what, 100 * bars->shown / bars->total);
     tally_plot_words(bars->plot, "legend", text.data, 11);
     tally_buffer_clear(&text);
-    tally_buffer_printf(&text, "%" PRIu64 " samples", profile->totals[bars->event].samples);
-    if (event->read_only)
-        tally_buffer_printf(&text, ", read along with %s", profile->run->events[0].event.name);
-    else if (event->period == 1)
-        tally_buffer_printf(&text, ", one for each");
-    else if (event->period)
-        tally_buffer_printf(&text, ", one every %" PRIu64, event->period);
-    else if (event->frequency)
-        tally_buffer_printf(&text, ", %" PRIu64 " a second", event->frequency);
+    write_samples(&text, profile, bars->event);
     tally_plot_provenance(bars->plot, recording, profile, tally_plot_source(event->source),
                           text.data);
     tally_buffer_release(&text);

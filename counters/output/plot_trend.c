@@ -243,8 +243,26 @@ static void write_names(const struct trend *trend)
 
 /* What is not the same in all recordings, apart from when they were made. */
 struct differences {
-    bool command, machine, python;
+    bool command, machine, python, model; /* model: of simulated machine */
 };
+
+static const struct tally_event *first_event(const struct tally_plot_run *run)
+{
+    return &run->recording->run.events[0].event;
+}
+
+static bool is_simulated(const struct tally_plot_run *run)
+{
+    return first_event(run)->source == TALLY_SOURCE_SIMULATED;
+}
+
+/* The encoding of a simulated event starts with "simulated:MODEL:". */
+static bool has_model_of(const struct tally_plot_run *run, const struct tally_plot_run *other)
+{
+    const char *name = first_event(run)->terms[0].encoding;
+    const char *end = strrchr(name, ':');
+    return !end || !strncmp(name, first_event(other)->terms[0].encoding, (size_t)(end - name) + 1);
+}
 
 static struct differences differences_of(const struct trend *trend)
 {
@@ -253,6 +271,7 @@ static struct differences differences_of(const struct trend *trend)
     for (size_t r = 1; r < trend->count; r++) {
         const struct tally_plot_run *run = &trend->runs[r];
         differ.command |= strcmp(run->recording->run.command, first->recording->run.command) != 0;
+        differ.model |= is_simulated(run) && is_simulated(first) && !has_model_of(run, first);
         differ.machine |= strcmp(run->recording->run.machine, first->recording->run.machine) != 0;
         differ.python |= strcmp(run->profile->python, first->profile->python) != 0;
     }
@@ -270,7 +289,11 @@ static void write_words(const struct trend *trend)
     tally_buffer_printf(&text, "Totals and self of top functions in %zu recordings", trend->count);
     tally_plot_words(trend->plot, "heading", text.data, 18);
     tally_buffer_clear(&text);
-    tally_buffer_printf(&text, "all %zu: %" PRIu64 " samples", trend->count, samples);
+    if (samples || !is_simulated(last))
+        tally_buffer_printf(&text, "all %zu: %" PRIu64 " samples", trend->count, samples);
+    else
+        tally_buffer_printf(&text, "all %zu: exact counts%s", trend->count,
+                            differ.model ? " on different models" : "");
     if (differ.machine || differ.python)
         tally_buffer_printf(
             &text, ", different %s%s%s, this is the last one's", differ.machine ? "machines" : "",

@@ -182,3 +182,22 @@ def test_stat_simulated_goes_with_no_measuring(run_cli, other):
     done = run_cli(["stat", "--simulate", other, "--", "true"])
     assert done.returncode == 125
     assert "--simulate goes with none of -I, --per-thread and --multiplex." in done.stderr
+
+
+def test_what_is_shown_says_simulated_and_its_model(simulator, run_cli, python, tmp_path):
+    (tmp_path / "program.py").write_text("def work():\n    return sum(range(1000))\nwork()\n")
+    for model in ("generic", "two-level"):
+        done = run_cli(["record", "-q", f"--simulate={model}", "-e", "PAPI_TOT_INS", "-o", model,
+                        "--", python, "program.py"], timeout=300)
+        assert done.returncode == 0, done.stderr
+    for shown in (["report"], ["annotate", "work"]):
+        text = run_cli([*shown, "-i", "generic"]).stdout
+        assert 'simulated on the model "generic": ' in text and "32K/8" in text
+    if not shutil.which("gnuplot"):
+        return
+    assert run_cli(["plot", "functions", "-i", "generic", "-o", "f.txt"]).returncode == 0
+    picture = (tmp_path / "f.txt").read_text()
+    assert "SIMULATED" in picture and 'model "generic"' in picture
+    assert "exact counts" in picture and "samples" not in picture
+    assert run_cli(["plot", "trend", "generic", "two-level", "-o", "t.txt"]).returncode == 0
+    assert "exact counts on different models" in (tmp_path / "t.txt").read_text()
