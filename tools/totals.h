@@ -3,15 +3,15 @@
 #define TALLY_TOOLS_TOTALS_H
 
 #include "recording/run.h"
+#include "sources/counting.h"
 #include "sources/kernel_counter.h"
-#include "sources/source.h"
 
 struct totals {
     const struct tally_run *run; /* borrowed */
     struct tally_event events[TALLY_MAX_EVENTS];
-    struct tally_kernel_counter counters[TALLY_MAX_EVENTS];
-    int open_count; /* of `counters` */
-    struct tally_source_context *accounts;
+    struct tally_counting *counting;                        /* by the sources; NULL: */
+    struct tally_kernel_counter counters[TALLY_MAX_EVENTS]; /* by turns */
+    int open_count;                                         /* of `counters` */
 };
 
 /* Attaches to the held workload. On failure nothing is left open. */
