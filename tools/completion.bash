@@ -12,11 +12,11 @@ _tallystack_options() {
     doctor) echo --csv ;;
     list) echo --csv --groups --models --simulate ;;
     record)
-        echo -e= --event= -F= --frequency= -I= --interval= --max-size= --native -o= --output= \
+        echo -e= --event= -F= --frequency= -g= --group= -I= --interval= --max-size= --native -o= --output= \
             -q --quiet --simulate= --source= --within=
         ;;
     plot) echo -e= --event= -i= --input= --keep --limit= -o= --output= --size= ;;
-    report) echo --by= --csv -e= --event= -i= --input= --limit= --sort= --tree ;;
+    report) echo --by= --csv -e= --event= -g= --group= -i= --input= --limit= --sort= --tree ;;
     annotate) echo --csv -i= --input= --sort= ;;
     export) echo -e= --format= -i= --input= -o= --output= ;;
     stat)

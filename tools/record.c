@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/parse.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { DEFAULT_FREQUENCY = 1000 };
@@ -13,6 +14,7 @@ enum { OPTION_SOURCE = 256, OPTION_MAX_SIZE, OPTION_NATIVE, OPTION_SIMULATE, OPT
 static const struct argp_option options[] = {
     {"event", 'e', "EVENT[:PERIOD],...", 0,
      "Events to sample (see tallystack list); :0 reads one along with the first only", 0},
+    {"group", 'g', "GROUP", 0, "Record the events of a group of metrics, for report -g", 0},
     {"frequency", 'F', "HZ", 0, "Samples per second of clocks and hardware events (1000)", 0},
     {"source", OPTION_SOURCE, "SOURCE", 0,
      "Take events from: auto (the default), software, hardware or clock", 0},
@@ -36,6 +38,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     switch (key) {
     case 'e':
         record->events = arg;
+        break;
+    case 'g':
+        record->group = arg;
         break;
     case 'F':
         failed = tally_parse_count(arg, "the frequency", &record->frequency);
@@ -110,7 +115,8 @@ int cmd_record(int argc, char **argv)
         .source = "auto", .output = "tallystack.rec", .frequency = DEFAULT_FREQUENCY};
     int first, status;
     command_parse(&record_argp, argc, argv, &first, &record);
-    if ((record.simulate ? record_choose_simulated(&record) : record_choose_events(&record)) < 0) {
+    if ((record.group && record_choose_group(&record) < 0) ||
+        (record.simulate ? record_choose_simulated(&record) : record_choose_events(&record)) < 0) {
         status = command_failed("record");
     } else {
         record_describe(&record);
@@ -119,5 +125,6 @@ int cmd_record(int argc, char **argv)
     }
     tally_model_release(&record.model);
     tally_run_release(&record.run);
+    free(record.names);
     return status;
 }

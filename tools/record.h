@@ -3,6 +3,7 @@
  *
  *   record.c            options, and the way through the rest
  *   record_events.c     which events, and what stands in where they cannot be had
+ *   record_group.c      which events a group of metrics has
  *   record_describe.c   what the recording says of its run
  *   record_totals.c     totals and their series over time
  *   record_run.c        waiting for the program's end, closing the recording
@@ -32,11 +33,12 @@ enum { HIGHEST_FREQUENCY = 50000 }; /* samples per second */
 #define WATCH_SHARE 0.01
 
 struct record {
-    const char *events, *source, *output, *simulate, *within;
+    const char *events, *group, *source, *output, *simulate, *within;
     uint64_t frequency, interval_ms, max_size;
     bool is_native, is_quiet;
     char **argv;
 
+    char *names; /* of the events of `group` that can be had */
     struct tally_event_list list;
     struct tally_model model; /* with --simulate */
     struct tally_run run;
@@ -48,6 +50,8 @@ struct record {
     int said; /* notes that were printed */
 };
 
+/* With -g: sets `events` to what can be had of the group's. */
+int record_choose_group(struct record *record);
 /* Fills `list`: makes sure by doing that each event can be had, or falls back with a note. */
 int record_choose_events(struct record *record);
 /* As record_choose_events(), with --simulate: fills `model` too. */

@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "output/call_tree.h"
 #include "output/report.h"
+#include "output/report_metrics.h"
 #include "profile/accounts.h"
 
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 enum { OPTION_BY = 256, OPTION_TREE, OPTION_SORT, OPTION_LIMIT, OPTION_CSV, DEFAULT_LIMIT = 25 };
 
 struct report {
-    const char *input, *sort;
+    const char *input, *sort, *group;
     int by;
     uint64_t limit;
     bool is_tree, is_csv, has_limit, is_waits;
@@ -25,6 +26,7 @@ static const struct argp_option options[] = {
     {"input", 'i', "REC", 0, "The recording (tallystack.rec)", 0},
     {"event", 'e', "waits", 0,
      "Show where threads spent wall time, running and waiting, instead of the events", 0},
+    {"group", 'g', "GROUP", 0, "Show the metrics of a group (see tallystack list --groups)", 0},
     {"by", OPTION_BY, "WHAT", 0,
      "One row per function (the default), line, module, thread, process or native symbol", 0},
     {"tree", OPTION_TREE, NULL, 0, "The call tree, with self and inclusive counts", 0},
@@ -40,6 +42,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     switch (key) {
     case 'i':
         report->input = arg;
+        break;
+    case 'g':
+        report->group = arg;
         break;
     case OPTION_BY:
         for (report->by = 0; report->by < TALLY_VIEW_KINDS; report->by++)
@@ -105,6 +110,23 @@ static void print_view(const struct tally_profile *profile, const struct report 
     tally_symbols_free(symbols);
 }
 
+static void print_metrics(const struct tally_profile *profile, const struct report *report,
+                          const struct tally_group *group, int sort)
+{
+    const char *names[TALLY_MAX_EVENTS];
+    struct tally_view view;
+    for (size_t e = 0; e < profile->event_count; e++)
+        names[e] = profile->run->events[e].event.name;
+    const struct tally_variant *variant =
+        tally_group_variant_with(group, names, (int)profile->event_count);
+    tally_view_make(&view, (enum tally_view_kind)report->by, profile, NULL, sort);
+    if (report->is_csv)
+        tally_report_metrics_csv(stdout, &view, variant, report->has_limit ? report->limit : 0);
+    else
+        tally_report_metrics_text(stdout, &view, variant, report->limit);
+    tally_view_release(&view);
+}
+
 static void print_tree(const struct tally_profile *profile, const struct report *report, int sort)
 {
     struct tally_tree tree;
@@ -128,7 +150,7 @@ static int longest_account(const struct tally_profile *profile)
 
 /* `profile` is the recording's own or its accounts. */
 static int print_profile(const struct loaded *loaded, const struct tally_profile *profile,
-                         const struct report *report)
+                         const struct report *report, const struct tally_group *group)
 {
     int sort = report->is_waits && !report->sort ? longest_account(profile)
                                                  : loaded_event(profile->run, report->sort);
@@ -136,7 +158,9 @@ static int print_profile(const struct loaded *loaded, const struct tally_profile
         return sort;
     if (!report->is_csv)
         tally_report_heading(stdout, loaded->recording, loaded->profile);
-    if (report->is_tree)
+    if (group)
+        print_metrics(profile, report, group, sort);
+    else if (report->is_tree)
         print_tree(profile, report, sort);
     else
         print_view(profile, report, sort);
@@ -153,8 +177,20 @@ static int print_waits(const struct loaded *loaded, const struct report *report)
         result = tally_error("the recording does not say what its threads waited for; record it "
                              "anew, without --simulate.");
     else
-        result = print_profile(loaded, &accounts->as_profile, report);
+        result = print_profile(loaded, &accounts->as_profile, report, NULL);
     tally_accounts_free(accounts);
+    return result;
+}
+
+static int print_group(const struct loaded *loaded, const struct report *report)
+{
+    struct tally_group *group = NULL;
+    if (report->is_tree || report->is_waits || report->by == TALLY_VIEW_NATIVE)
+        return tally_error("-g goes with none of --tree, -e waits and --by native.");
+    int result = tally_group_load(&group, report->group);
+    if (result == 0)
+        result = print_profile(loaded, loaded->profile, report, group);
+    tally_group_free(group);
     return result;
 }
 
@@ -166,8 +202,9 @@ int cmd_report(int argc, char **argv)
     if (loaded_open(&loaded, "report", report.input, report.by == TALLY_VIEW_NATIVE) < 0)
         return command_failed("report");
     int status = loaded_status(&loaded);
-    int result = report.is_waits ? print_waits(&loaded, &report)
-                                 : print_profile(&loaded, loaded.profile, &report);
+    int result = report.group      ? print_group(&loaded, &report)
+                 : report.is_waits ? print_waits(&loaded, &report)
+                                   : print_profile(&loaded, loaded.profile, &report, NULL);
     if (result < 0)
         status = command_failed("report");
     loaded_close(&loaded);

@@ -73,3 +73,25 @@ def test_error_names_file_and_line(tallystack, own):
 def test_unknown_group(tallystack):
     done = run([tallystack, "stat", "-g", "nonsense", "--", "true"], 125)
     assert 'no metric group "nonsense"; there are branches, cache' in done.stderr
+
+
+def test_report_carries_intervals(tallystack, own, kernel_events, tmp_path):
+    path = own(" faults per CPU second [count/s] = faults / busy\n moves [count] = moves\n")
+    program = tmp_path / "program.py"
+    program.write_text("def touch():\n    for _ in range(300): bytearray(1000000)\ntouch()\n")
+    recording = tmp_path / "rec"
+    run([tallystack, "record", "-q", "-g", path, "-o", recording, "--", "/usr/bin/python3",
+         program])
+    counts = {(row["function"], row["event"]): row for row in rows_of(
+        run([tallystack, "report", "--csv", "-i", recording]).stdout)}
+    metrics = {(row["function"], row["metric"]): row for row in rows_of(
+        run([tallystack, "report", "--csv", "-g", path, "-i", recording]).stdout)}
+    rate = metrics["touch", "faults per CPU second"]
+    busy, faults = counts["touch", "task-clock"], counts["touch", "page-faults"]
+    assert float(rate["self"]) == pytest.approx(
+        float(faults["self"]) / float(busy["self"]) * 1e9, rel=1e-5)
+    # Single faults are exact, so the time's interval alone is carried.
+    assert float(rate["self_low"]) == pytest.approx(
+        float(faults["self"]) / float(busy["self_high"]) * 1e9, rel=1e-4)
+    assert float(rate["self_high"]) == pytest.approx(
+        float(faults["self"]) / float(busy["self_low"]) * 1e9, rel=1e-4)

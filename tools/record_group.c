@@ -1,0 +1,56 @@
+/* record -g: the events of a group of metrics, as far as they can be had here. */
+#include "record.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "events/group.h"
+
+#include <string.h>
+
+/* Whether the event can be recorded here; the sentence says why not. */
+static bool can_have(struct record *record, const char *name)
+{
+    struct tally_event_list list = {0};
+    struct tally_run unused = {0};
+    if (record->simulate) {
+        int result = tally_simulated_events(name, &record->model, &unused, &list);
+        tally_run_release(&unused);
+        return result == 0;
+    }
+    if (tally_events_resolve(name, record->frequency, &list) < 0)
+        return false;
+    return list.events[0].is_clock ||
+           tally_event_probe(&list.events[0], NULL, NULL) != TALLY_AVAILABLE_NO;
+}
+
+static int list_events(struct record *record, const struct tally_variant *variant)
+{
+    struct tally_buffer names = {0};
+    for (int i = 0; i < variant->event_count; i++) {
+        const char *name = variant->events[i].name;
+        if (can_have(record, name))
+            tally_buffer_printf(&names, "%s%s", names.size ? "," : "", name);
+        else
+            tally_run_note(&record->run, "%s is not counted: %s", name, tally_error_text());
+    }
+    record->events = record->names = names.data;
+    return names.data ? 0 : TALLY_ERROR;
+}
+
+int record_choose_group(struct record *record)
+{
+    struct tally_group *group;
+    if (record->events)
+        return tally_error("-g and -e do not go together: the group names the events.");
+    if (tally_group_load(&group, record->group) < 0)
+        return TALLY_ERROR;
+    const struct tally_variant *variant = tally_group_variant(group, record->simulate != NULL);
+    int result = variant ? 0 : TALLY_ERROR;
+    if (result == 0 && record->simulate)
+        result = tally_model_load(&record->model, record->simulate);
+    if (result == 0)
+        result = list_events(record, variant);
+    tally_model_release(&record->model);
+    tally_group_free(group);
+    return result;
+}
