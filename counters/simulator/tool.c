@@ -102,6 +102,10 @@ static void take_python(const UWord *arguments)
     attribution.text_start = arguments[3];
     attribution.text_end = arguments[4];
     attribution.runtime = arguments[5];
+    /* Of one that was loaded late some code ran already, and was not watched. */
+    if (attribution.layout && attribution.text_end > attribution.text_start)
+        VG_(discard_translations_safely)
+    (attribution.text_start, attribution.text_end - attribution.text_start, "tallystack");
 }
 
 static Bool on_request(ThreadId id, UWord *arguments, UWord *result)

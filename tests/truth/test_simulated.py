@@ -279,7 +279,8 @@ def test_status_passes_and_nothing_is_left(simulate, python, run_cli, tmp_path):
     for command, status in ((["nosuchprogram"], 127), ([tmp_path], 126)):
         done = run_cli(["record", "--simulate", "-o", "new", "--", *command])
         assert done.returncode == status
-        assert done.stderr.count("\n") == 1
+        assert done.stderr.count("cannot run") == 1
+        assert done.stderr.splitlines()[-1].endswith(".")
     assert sorted(os.listdir(tmp_path)) == before
 
 
@@ -329,3 +330,51 @@ def test_unknown_instruction_is_said(simulate, run_cli, build_c, workloads):
     done = run_cli(["record", "--simulate", "-e", "PAPI_TOT_INS", "--", program])
     assert done.returncode == 128 + 4
     assert "does not know an instruction" in done.stderr
+
+
+def test_jit_on_and_off(simulate, any_python, tmp_path):
+    import subprocess
+    available = "import sys; sys.exit(not (hasattr(sys, '_jit') and sys._jit.is_available()))"
+    if subprocess.run([any_python, "-c", available]).returncode != 0:
+        pytest.skip("this interpreter has no JIT")
+    program = write(tmp_path, "program.py", """
+        def leaf(x):
+            return x + 1
+        def loop(n, t=0):
+            for i in range(n):
+                t = leaf(t) ^ 3
+        def numbers(n):
+            for i in range(n):
+                yield i
+        loop(20000)
+        sum(numbers(20000))
+    """)
+    costs = []
+    for jit in "01":
+        rows, totals = simulate([any_python, program], "-e", "PAPI_TOT_INS,calls", by="function",
+                                env={"PYTHON_JIT": jit})
+        assert sums(rows) == totals
+        assert self_of(rows, "calls", "leaf") == 20000
+        assert self_of(rows, "calls", "numbers") == 20001
+        costs.append(self_of(rows, "PAPI_TOT_INS", "loop") + self_of(rows, "PAPI_TOT_INS", "leaf"))
+    assert costs[1] < 0.95 * costs[0]
+
+
+def test_interpreter_loaded_late(simulate, need, build_c, workloads, tmp_path):
+    found = [path for path in pathlib.Path("/usr/lib").glob("*/libpython3.1[1-5].so.1.0")]
+    need("libpython", found, "there is no shared libpython of a supported version")
+    program = build_c(workloads / "embeds_python.c", "-ldl")
+    script = write(tmp_path, "inside.py", """
+        import threading
+        def work(n):
+            for i in range(n):
+                i ^ 1
+        work(10000)
+        thread = threading.Thread(target=work, args=(10000,))
+        thread.start()
+        thread.join()
+    """)
+    rows, totals = simulate([program, found[0], script], "-e", "PAPI_TOT_INS,calls")
+    assert sums(rows) == totals
+    assert self_of(rows, "calls", "work") == 2
+    assert self_of(rows, "PAPI_TOT_INS", "work", 4) > 10 * 20000
