@@ -83,7 +83,7 @@ static int must_be_equal(struct tally_dimension a, struct tally_dimension b, con
 
 static int parse_choice(struct parser *parser, char kind, struct tally_dimension *dimension)
 {
-    struct tally_dimension other;
+    struct tally_dimension other = {0};
     if (!take(parser, '('))
         return unexpected(parser);
     if (parse_sum(parser, dimension) < 0)
@@ -145,7 +145,7 @@ static int parse_factor(struct parser *parser, struct tally_dimension *dimension
 
 static int parse_product(struct parser *parser, struct tally_dimension *dimension)
 {
-    struct tally_dimension other;
+    struct tally_dimension other = {0};
     if (parse_factor(parser, dimension) < 0)
         return TALLY_ERROR;
     for (;;) {
@@ -167,16 +167,16 @@ static int parse_product(struct parser *parser, struct tally_dimension *dimensio
 
 static int parse_sum(struct parser *parser, struct tally_dimension *dimension)
 {
-    struct tally_dimension other;
+    struct tally_dimension other = {0};
     if (parse_product(parser, dimension) < 0)
         return TALLY_ERROR;
     for (;;) {
-        char kind = take(parser, '+') ? '+' : take(parser, '-') ? '-' : 0;
-        if (!kind)
+        bool adds = take(parser, '+');
+        if (!adds && !take(parser, '-'))
             return 0;
         if (parse_product(parser, &other) < 0 ||
-            must_be_equal(*dimension, other, kind == '+' ? "added" : "subtracted") < 0 ||
-            !emit(parser, kind))
+            must_be_equal(*dimension, other, adds ? "added" : "subtracted") < 0 ||
+            !emit(parser, adds ? '+' : '-'))
             return TALLY_ERROR;
     }
 }
@@ -225,10 +225,26 @@ static double apply(char kind, double a, double b)
     }
 }
 
+/* Takes the operands of an operation off the stack and puts its result there. */
+static int operate(const struct tally_formula *formula, const struct tally_operation *operation,
+                   double *stack, int *depth)
+{
+    if (operation->kind == '~') {
+        stack[*depth - 1] *= -1;
+        return 0;
+    }
+    if (operation->kind == '/' && stack[*depth - 1] == 0)
+        return tally_error("its divisor, %.*s, is 0.", operation->size,
+                           formula->text + operation->text);
+    stack[*depth - 2] = apply(operation->kind, stack[*depth - 2], stack[*depth - 1]);
+    --*depth;
+    return 0;
+}
+
 int tally_formula_evaluate(const struct tally_formula *formula, const struct tally_symbol *symbols,
                            const struct tally_operand *operands, double *out)
 {
-    double stack[TALLY_MAX_OPERATIONS];
+    double stack[TALLY_MAX_OPERATIONS] = {0};
     int depth = 0;
     for (int i = 0; i < formula->count; i++) {
         const struct tally_operation *operation = &formula->operations[i];
@@ -239,14 +255,8 @@ int tally_formula_evaluate(const struct tally_formula *formula, const struct tal
             if (operand->missing)
                 return tally_error("%s", operand->missing);
             stack[depth++] = operand->value * symbols[operation->symbol].unit.scale;
-        } else if (operation->kind == '~') {
-            stack[depth - 1] = -stack[depth - 1];
-        } else {
-            if (operation->kind == '/' && stack[depth - 1] == 0)
-                return tally_error("its divisor, %.*s, is 0.", operation->size,
-                                   formula->text + operation->text);
-            stack[depth - 2] = apply(operation->kind, stack[depth - 2], stack[depth - 1]);
-            depth--;
+        } else if (operate(formula, operation, stack, &depth) < 0) {
+            return TALLY_ERROR;
         }
     }
     *out = stack[0];
