@@ -4,7 +4,7 @@
 # To add a command or an option: in the two lists below. tests/cli/test_manual.py holds them against
 # --help.
 
-_tallystack_commands='doctor list plot record report annotate export stat'
+_tallystack_commands='doctor list plot record report annotate diagnose export stat'
 
 # Options of a command; those with a = take a value.
 _tallystack_options() {
@@ -18,6 +18,7 @@ _tallystack_options() {
     plot) echo -e= --event= -i= --input= --keep --limit= -o= --output= --size= ;;
     report) echo --by= --csv -e= --event= -g= --group= -i= --input= --limit= --sort= --tree ;;
     annotate) echo --csv -i= --input= --sort= ;;
+    diagnose) echo --csv -e= --event= -i= --input= --limit= -o= --output= ;;
     export) echo -e= --format= -i= --input= -o= --output= ;;
     stat)
         echo --csv -e= --event= -g= --group= -i= --input= -I= --interval-print= --multiplex -o= \
@@ -174,7 +175,7 @@ _tallystack() {
         [[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace 2>/dev/null
     else
         case $command in
-        record | stat) _tallystack_files command ;;
+        record | stat | diagnose) _tallystack_files command ;;
         annotate) _tallystack_files file ;;
         plot) _tallystack_kinds ;;
         list) _tallystack_events ;;

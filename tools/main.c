@@ -20,6 +20,7 @@ static const struct command {
     {"record", cmd_record, "run a program and record where its events happen"},
     {"report", cmd_report, "tables and the call tree of a recording"},
     {"annotate", cmd_annotate, "source lines with their counts"},
+    {"diagnose", cmd_diagnose, "what bounds a program: CPU, memory, or what it waits for"},
     {"export", cmd_export, "call stacks for flame graphs and speedscope"},
     {"stat", cmd_stat, "totals of a program and all its children"},
     {NULL, NULL, NULL},

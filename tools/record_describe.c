@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "sources/delivery.h"
+#include "sources/fault.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ static char *machine_name(void)
 static void measure_delivery(struct record *record)
 {
     struct tally_run *run = &record->run;
+    run->fault_ns = tally_fault_cost();
     if (run->is_clock) {
         run->clock_delivery_ns = run->delivery_ns = tally_delivery_cost(TALLY_DELIVERY_TIMER);
         return;

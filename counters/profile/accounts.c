@@ -16,6 +16,60 @@ static double above_zero(double value)
     return value > 0 ? value : 0;
 }
 
+/* Call paths */
+
+static uint8_t flags_of(const struct tally_function *function)
+{
+    static const struct {
+        const char *module, *function;
+        uint8_t flag;
+    } known[] = {
+        {"subprocess", "Popen.wait", TALLY_PATH_CHILD},
+        {"subprocess", "Popen.communicate", TALLY_PATH_CHILD},
+        {"threading", "Thread.join", TALLY_PATH_JOIN},
+        {"threading", "Condition.wait", TALLY_PATH_JOIN},
+        {"threading", "_shutdown", TALLY_PATH_JOIN},
+        {"queue", "Queue.get", TALLY_PATH_JOIN},
+        {"queue", "Queue.put", TALLY_PATH_JOIN},
+        {"queue", "Queue.join", TALLY_PATH_JOIN},
+        {"concurrent.futures.thread", "ThreadPoolExecutor.shutdown", TALLY_PATH_JOIN},
+        {"concurrent.futures.thread", "_worker", TALLY_PATH_JOIN},
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (!strcmp(function->module, known[i].module) &&
+            !strcmp(function->name, known[i].function))
+            return known[i].flag;
+    return 0;
+}
+
+/*
+ * A child flag holds for all that is called; a join only for the frame itself and threading's below
+ * it: a job that a pool's worker runs is not the worker's waiting. Parents come before children.
+ */
+static void flag_paths(struct tally_accounts *accounts)
+{
+    const struct tally_profile *profile = accounts->profile;
+    accounts->path_flags = tally_alloc_zeroed(profile->path_count, 1);
+    accounts->look_states = tally_alloc_zeroed(profile->look_count, 1);
+    for (size_t i = 1; i < profile->path_count; i++) {
+        const struct tally_path *path = &profile->paths[i];
+        const struct tally_function *function = &profile->functions[path->function];
+        uint8_t above = accounts->path_flags[path->parent];
+        bool is_threading =
+            !strcmp(function->module, "threading") || !strcmp(function->module, "queue");
+        if (!is_threading)
+            above &= (uint8_t)~TALLY_PATH_JOIN;
+        accounts->path_flags[i] = above | flags_of(function);
+    }
+    for (size_t i = 0; i < profile->look_count; i++) {
+        const struct tally_look *look = &profile->looks[i];
+        bool is_child = accounts->path_flags[look->path] & TALLY_PATH_CHILD;
+        bool is_wait = look->state == TALLY_STATE_PIPE || look->state == TALLY_STATE_POLL ||
+                       look->state == TALLY_STATE_SLEEP || look->state == TALLY_STATE_LOCK;
+        accounts->look_states[i] = (uint8_t)(is_child && is_wait ? TALLY_STATE_CHILD : look->state);
+    }
+}
+
 /* The kernel's part */
 
 static void add_lifetime(struct tally_thread_account *account, const struct tally_life *begin,
@@ -112,7 +166,7 @@ static void divide_waiting(struct tally_accounts *accounts)
         const struct tally_look *look = &profile->looks[i];
         struct tally_thread_account *account = &accounts->threads[look->thread];
         if (look->state > TALLY_STATE_RUNNABLE)
-            account->states[look->state] +=
+            account->states[accounts->look_states[i]] +=
                 (double)look->duration_ns *
                 (look->is_whole ? account->whole_scale : account->part_scale);
     }
@@ -232,7 +286,7 @@ static void place_waits(struct cells *cells, const struct tally_accounts *accoun
     for (size_t i = 0; i < profile->look_count; i++) {
         const struct tally_look *look = &profile->looks[i];
         const struct tally_thread_account *account = &accounts->threads[look->thread];
-        int event = accounts->event_of[look->state];
+        int event = accounts->event_of[accounts->look_states[i]];
         if (look->state <= TALLY_STATE_RUNNABLE || event < 0)
             continue;
         struct tally_value *value = &values_at(cells, look->thread, look->path)[event];
@@ -322,6 +376,7 @@ struct tally_accounts *tally_accounts_new(const struct tally_profile *profile)
     struct tally_accounts *accounts = tally_alloc_zeroed(1, sizeof(*accounts));
     accounts->profile = profile;
     accounts->threads = tally_alloc_zeroed(profile->thread_count, sizeof(*accounts->threads));
+    flag_paths(accounts);
     add_kernel(accounts);
     divide_waiting(accounts);
     make_profile(accounts);
@@ -336,6 +391,8 @@ void tally_accounts_free(struct tally_accounts *accounts)
     free(accounts->as_profile.cells);
     free(accounts->as_profile.values);
     free(accounts->as_profile.totals);
+    free(accounts->path_flags);
+    free(accounts->look_states);
     free(accounts->blocked);
     free(accounts->threads);
     free(accounts);

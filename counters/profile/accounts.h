@@ -37,6 +37,12 @@ struct tally_blocked {       /* how long one function waited for the GIL while a
     double ns;
 };
 
+/* What a call path tells of a wait on it. */
+enum {
+    TALLY_PATH_CHILD = 1, /* in subprocess: the pipe, lock or sleep is for a child process */
+    TALLY_PATH_JOIN = 2,  /* for threads: join, futures, queues, conditions */
+};
+
 struct tally_accounts {
     const struct tally_profile *profile;  /* borrowed */
     struct tally_thread_account *threads; /* one for each thread of the profile */
@@ -47,6 +53,8 @@ struct tally_accounts {
     struct tally_profile as_profile;
     struct tally_run run;
     int event_of[TALLY_ACCOUNTS]; /* in as_profile; -1: all 0 */
+    uint8_t *path_flags;          /* one for each path of the profile */
+    uint8_t *look_states;         /* enum tally_state of each look, with its path known */
     size_t blocked_count;
     struct tally_blocked *blocked; /* the longest first */
 };

@@ -203,6 +203,7 @@ def header_of(text):
     ("report", [f"--by {view}" for view in
                 ("function", "line", "module", "thread", "process", "native")]),
     ("annotate", [""]),
+    ("diagnose", [""]),
     ("stat", ["-o /dev/stdout true", "-I 1000 -o /dev/stdout true", "-i tallystack.rec",
               "--per-thread -e page-faults -o /dev/stdout true"]),
 ])

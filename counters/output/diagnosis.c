@@ -1,0 +1,182 @@
+#include "output/diagnosis.h"
+
+#include "output/csv.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static double wall_of(const struct tally_evidence *evidence)
+{
+    double sum = 0;
+    for (int i = 0; i < TALLY_ACCOUNTS; i++)
+        sum += evidence->accounts[i];
+    return sum;
+}
+
+static const char *base_name(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    return slash ? slash + 1 : file;
+}
+
+/* What each account is called in a sentence. */
+static const char *const account_words[TALLY_ACCOUNTS] = {
+    "on a CPU", "ready, no CPU", "asleep",   "files",       "sockets", "pipes",
+    "locks",    "the GIL",       "children", "event loops", "other",   "not looked at"};
+
+static void print_place(FILE *out, const struct tally_diagnosis *diagnosis)
+{
+    const struct tally_place *place = &diagnosis->place;
+    const struct tally_profile *profile = diagnosis->accounts->profile;
+    const struct tally_finding *finding = &diagnosis->subjects[0].finding;
+    const struct tally_evidence *evidence = &diagnosis->subjects[0].evidence;
+    double group = 0, wall = wall_of(evidence);
+    for (int i = 0; i < TALLY_ACCOUNTS; i++)
+        if (finding->accounts >> i & 1)
+            group += evidence->accounts[i];
+    if (place->share <= 0 || wall <= 0)
+        return;
+    const struct tally_function *function = &profile->functions[place->function];
+    fprintf(out, ", %.0f points of it in %s", 100 * place->share * group / wall, function->name);
+    if (*function->file)
+        fprintf(out, " %s:%" PRIu32, base_name(function->file), place->line);
+}
+
+void tally_diagnosis_line(FILE *out, const struct tally_diagnosis *diagnosis)
+{
+    const struct tally_subject *program = &diagnosis->subjects[0];
+    const struct tally_finding *finding = &program->finding;
+    double wall = wall_of(&program->evidence), group = 0;
+    const char *separator = "";
+    fprintf(out, "%s: ", tally_verdict_names[finding->verdict]);
+    if (wall <= 0) {
+        fprintf(out, "%.0f %% of the %s.\n", 100 * finding->value, finding->evidence);
+        return;
+    }
+    for (int i = 0; i < TALLY_ACCOUNTS; i++)
+        if (finding->accounts >> i & 1)
+            group += program->evidence.accounts[i];
+    fprintf(out, "%.0f %% of the wall time of the main thread %s ", 100 * group / wall,
+            diagnosis->replaced_share > 0 ? "(and of the threads it waits for) is" : "is");
+    for (int i = 0; i < TALLY_ACCOUNTS; i++)
+        if ((finding->accounts >> i & 1) && program->evidence.accounts[i] > 0.01 * wall) {
+            fprintf(out, "%s%s%s", separator,
+                    i >= TALLY_STATE_FILE && i <= TALLY_STATE_OTHER && !*separator ? "waiting: "
+                                                                                   : "",
+                    account_words[i]);
+            separator = ", ";
+        }
+    print_place(out, diagnosis);
+    fputs(".\n", out);
+}
+
+static void print_subject_name(FILE *out, const struct tally_diagnosis *diagnosis,
+                               const struct tally_subject *subject)
+{
+    if (subject->scope == TALLY_SCOPE_THREAD) {
+        fprintf(out, "%s thread %s", subject->name, subject->thread);
+        return;
+    }
+    fprintf(out, "%s", subject->name);
+    if (subject->scope != TALLY_SCOPE_FUNCTION)
+        return;
+    const struct tally_function *function =
+        &diagnosis->accounts->profile->functions[subject->index];
+    if (*function->file)
+        fprintf(out, "  %s:%" PRIu32, base_name(function->file), function->first_line);
+}
+
+static void print_accounts(FILE *out, const struct tally_diagnosis *diagnosis)
+{
+    const struct tally_evidence *evidence = &diagnosis->subjects[0].evidence;
+    double wall = wall_of(evidence);
+    fputs("\nThe main thread's wall time", out);
+    if (diagnosis->replaced_share > 0)
+        fprintf(out,
+                "; for the %.0f %% of it in which it waited for the program's own threads, theirs",
+                100 * diagnosis->replaced_share);
+    fputs("\n", out);
+    for (int i = 0; i < TALLY_ACCOUNTS; i++) {
+        if (evidence->accounts[i] <= 0)
+            continue;
+        fprintf(out, "%12.3f s %6.1f %%  %s", evidence->accounts[i] / 1e9,
+                100 * evidence->accounts[i] / wall, tally_account_names[i]);
+        double both = evidence->user_ns + evidence->system_ns;
+        if (i == TALLY_STATE_RUNNING && evidence->user_ns >= 0 && both > 0)
+            fprintf(out, " (%.0f %% of it in user code, %.0f %% in the kernel)",
+                    100 * evidence->user_ns / both, 100 * evidence->system_ns / both);
+        fputc('\n', out);
+    }
+}
+
+static void print_subjects(FILE *out, const struct tally_diagnosis *diagnosis)
+{
+    fprintf(out, "\n%12s  %-26s %6s  %s\n", "wall", "verdict", "share", "what");
+    enum tally_scope scope = TALLY_SCOPE_PROGRAM;
+    for (size_t i = 1; i < diagnosis->count; i++) {
+        const struct tally_subject *subject = &diagnosis->subjects[i];
+        const struct tally_finding *finding = &subject->finding;
+        if (subject->scope != scope)
+            fprintf(out, "%s\n",
+                    subject->scope == TALLY_SCOPE_PROCESS  ? "processes"
+                    : subject->scope == TALLY_SCOPE_THREAD ? "threads"
+                                                           : "functions, self");
+        scope = subject->scope;
+        fprintf(out, "%10.3f s  %-26s %4.0f %%  ", wall_of(&subject->evidence) / 1e9,
+                tally_verdict_names[finding->verdict], 100 * finding->value);
+        print_subject_name(out, diagnosis, subject);
+        fputc('\n', out);
+    }
+}
+
+static void print_blockers(FILE *out, const struct tally_diagnosis *diagnosis)
+{
+    enum { MOST = 10 };
+    const struct tally_accounts *accounts = diagnosis->accounts;
+    const struct tally_profile *profile = accounts->profile;
+    if (!accounts->blocked_count)
+        return;
+    fputs("\nWho waited for the GIL, and who held it\n", out);
+    for (size_t i = 0; i < accounts->blocked_count && i < MOST; i++) {
+        const struct tally_blocked *blocked = &accounts->blocked[i];
+        fprintf(out, "%12.3f s  %s waited for %s\n", blocked->ns / 1e9,
+                profile->functions[blocked->waiter].name,
+                blocked->holder == UINT32_MAX ? "[not known]"
+                                              : profile->functions[blocked->holder].name);
+    }
+}
+
+void tally_diagnosis_text(FILE *out, const struct tally_diagnosis *diagnosis)
+{
+    const struct tally_finding *finding = &diagnosis->subjects[0].finding;
+    tally_diagnosis_line(out, diagnosis);
+    fprintf(out, "Evidence: %.0f %% of the %s; the verdict needs %.0f %%.\n", 100 * finding->value,
+            finding->evidence, 100 * finding->threshold);
+    fprintf(out, "Next: %s\n", tally_verdict_advice[finding->verdict]);
+    if (!diagnosis->has_counters && (finding->verdict == TALLY_VERDICT_COMPUTE ||
+                                     finding->verdict == TALLY_VERDICT_INTERPRETER))
+        fprintf(out,
+                "Whether memory, branches or the front end hold it up needs hardware or simulated "
+                "counters: tallystack record --simulate -- %s\n",
+                diagnosis->accounts->profile->run->command);
+    if (diagnosis->has_waits)
+        print_accounts(out, diagnosis);
+    print_subjects(out, diagnosis);
+    print_blockers(out, diagnosis);
+}
+
+void tally_diagnosis_csv(FILE *out, const struct tally_diagnosis *diagnosis)
+{
+    fputs("scope,name,verdict,evidence,value,unit,threshold\n", out);
+    for (size_t i = 0; i < diagnosis->count; i++) {
+        const struct tally_subject *subject = &diagnosis->subjects[i];
+        const struct tally_finding *finding = &subject->finding;
+        fprintf(out, "%s,", tally_scope_names[subject->scope]);
+        tally_csv_field(out, subject->thread ? subject->thread : subject->name);
+        fputc(',', out);
+        tally_csv_field(out, tally_verdict_names[finding->verdict]);
+        fputc(',', out);
+        tally_csv_field(out, finding->evidence);
+        fprintf(out, ",%.4f,%s,%.4f\n", finding->value, finding->unit, finding->threshold);
+    }
+}

@@ -1,0 +1,423 @@
+#include "profile/diagnosis.h"
+
+#include "base/buffer.h"
+#include "profile/view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const tally_scope_names[] = {"program", "process", "thread", "function"};
+
+static const struct tally_profile *profile_of(const struct tally_diagnosis *diagnosis)
+{
+    return diagnosis->accounts->profile;
+}
+
+/* Events of the recording */
+
+static int event_called(const struct tally_run *run, const char *const *names)
+{
+    for (; *names; names++)
+        for (int i = 0; i < run->event_count; i++)
+            if (!strcmp(run->events[i].event.name, *names))
+                return i;
+    return -1;
+}
+
+static double amount_of(const struct tally_value *value)
+{
+    return value->sampled + value->exact;
+}
+
+/* The counters that the recording has, each by the names it may have. */
+struct counters {
+    int faults, instructions, cycles, level1, last_level, fetch, mispredictions;
+};
+
+static struct counters find_counters(const struct tally_run *run)
+{
+    static const char *const faults[] = {"page-faults", "faults", "perf::PAGE-FAULTS", NULL};
+    static const char *const instructions[] = {"PAPI_TOT_INS", "instructions", NULL};
+    static const char *const cycles[] = {"cycles", "PAPI_TOT_CYC", NULL};
+    static const char *const level1[] = {"PAPI_L1_DCM", "L1-dcache-load-misses", NULL};
+    static const char *const last[] = {"PAPI_L3_TCM", "PAPI_L3_DCM", "cache-misses", NULL};
+    static const char *const fetch[] = {"PAPI_L1_ICM", "L1-icache-load-misses", NULL};
+    static const char *const mispredictions[] = {"PAPI_BR_MSP", "branch-misses", NULL};
+    return (struct counters){event_called(run, faults),        event_called(run, instructions),
+                             event_called(run, cycles),        event_called(run, level1),
+                             event_called(run, last),          event_called(run, fetch),
+                             event_called(run, mispredictions)};
+}
+
+static void add_counter(double *to, const struct tally_value *values, int event)
+{
+    if (event >= 0)
+        *to = (*to < 0 ? 0 : *to) + amount_of(&values[event]);
+}
+
+/* Native code */
+
+enum code_kind { CODE_UNKNOWN, CODE_INTERPRETER, CODE_NATIVE };
+
+/* The C library serves both and tells nothing. */
+static enum code_kind kind_of(const struct tally_profile *profile, const struct tally_cell *cell)
+{
+    for (size_t i = 0; i < profile->loaded_count; i++) {
+        const struct tally_loaded *loaded = &profile->loaded[i];
+        if (loaded->image != cell->image || cell->pc < loaded->start || cell->pc >= loaded->end)
+            continue;
+        const char *slash = strrchr(loaded->path, '/');
+        const char *name = slash ? slash + 1 : loaded->path;
+        if (!strncmp(name, "libpython", 9) || !strncmp(name, "python", 6))
+            return CODE_INTERPRETER;
+        if (!strncmp(name, "libc.", 5) || !strncmp(name, "libc-", 5) || !strncmp(name, "ld-", 3) ||
+            strstr(name, "vdso") || strstr(name, "tallystack") || !strncmp(name, "libpthread", 10))
+            return CODE_UNKNOWN;
+        return CODE_NATIVE;
+    }
+    return cell->pc ? CODE_NATIVE : CODE_UNKNOWN; /* in no file: made at run time */
+}
+
+struct native {
+    double native, interpreter;
+};
+
+static double share_of(const struct native *native)
+{
+    double all = native->native + native->interpreter;
+    return all > 0 ? native->native / all : -1;
+}
+
+/* Subjects */
+
+static struct tally_subject *add_subject(struct tally_diagnosis *diagnosis, enum tally_scope scope,
+                                         uint32_t index, const char *name)
+{
+    diagnosis->subjects =
+        tally_realloc(diagnosis->subjects, diagnosis->count + 1, sizeof(*diagnosis->subjects));
+    struct tally_subject *subject = &diagnosis->subjects[diagnosis->count++];
+    *subject = (struct tally_subject){.scope = scope, .index = index, .name = name};
+    tally_evidence_init(&subject->evidence);
+    subject->evidence.fault_ns = profile_of(diagnosis)->run->fault_ns;
+    return subject;
+}
+
+static void add_account(struct tally_evidence *evidence, const struct tally_thread_account *account)
+{
+    for (int i = 0; i < TALLY_ACCOUNTS; i++)
+        evidence->accounts[i] += account->states[i];
+    if (!account->has_split)
+        return;
+    evidence->user_ns = (evidence->user_ns < 0 ? 0 : evidence->user_ns) + account->user_ns;
+    evidence->system_ns = (evidence->system_ns < 0 ? 0 : evidence->system_ns) + account->system_ns;
+}
+
+/* Whether a cell is the subject's. */
+static bool is_of(const struct tally_diagnosis *diagnosis, const struct tally_subject *subject,
+                  const struct tally_cell *cell)
+{
+    const struct tally_profile *profile = profile_of(diagnosis);
+    switch (subject->scope) {
+    case TALLY_SCOPE_PROCESS:
+    case TALLY_SCOPE_PROGRAM: /* its threads stand for each other */
+        return profile->threads[cell->thread].process == subject->index;
+    case TALLY_SCOPE_THREAD:
+        return cell->thread == subject->index;
+    default:
+        return profile->paths[cell->path].function == subject->index;
+    }
+}
+
+static void add_samples(const struct tally_diagnosis *diagnosis, struct tally_subject *subject,
+                        const struct counters *counters, const uint8_t *kinds)
+{
+    const struct tally_profile *profile = profile_of(diagnosis);
+    struct native native = {0};
+    for (size_t i = 0; i < profile->cell_count; i++) {
+        const struct tally_value *values = &profile->values[i * profile->event_count];
+        struct tally_evidence *evidence = &subject->evidence;
+        if (!is_of(diagnosis, subject, &profile->cells[i]))
+            continue;
+        if (kinds[i] == CODE_NATIVE)
+            native.native += amount_of(&values[0]);
+        else if (kinds[i] == CODE_INTERPRETER)
+            native.interpreter += amount_of(&values[0]);
+        add_counter(&evidence->faults, values, counters->faults);
+        add_counter(&evidence->instructions, values, counters->instructions);
+        add_counter(&evidence->cycles, values, counters->cycles);
+        add_counter(&evidence->level1_misses, values, counters->level1);
+        add_counter(&evidence->last_level_misses, values, counters->last_level);
+        add_counter(&evidence->fetch_misses, values, counters->fetch);
+        add_counter(&evidence->mispredictions, values, counters->mispredictions);
+    }
+    subject->evidence.native_share = share_of(&native);
+}
+
+/* The main thread, and its waits for others */
+
+static uint32_t main_thread(const struct tally_profile *profile)
+{
+    uint32_t process = 0, thread = 0;
+    for (size_t i = 0; i < profile->thread_count; i++)
+        if (profile->threads[i].process == process &&
+            profile->threads[i].tid == profile->processes[process].pid)
+            thread = (uint32_t)i;
+    return thread;
+}
+
+static bool is_join(const struct tally_accounts *accounts, size_t look)
+{
+    return accounts->look_states[look] == TALLY_STATE_LOCK &&
+           (accounts->path_flags[accounts->profile->looks[look].path] & TALLY_PATH_JOIN);
+}
+
+struct span {
+    uint64_t begin, end;
+};
+
+static int by_begin(const void *a, const void *b)
+{
+    const struct span *left = a, *right = b;
+    return left->begin < right->begin ? -1 : left->begin > right->begin;
+}
+
+/* How much of [begin, end) lies in the spans, which are sorted and apart. */
+static double overlap(const struct span *spans, size_t count, uint64_t begin, uint64_t end)
+{
+    size_t low = 0, high = count;
+    double sum = 0;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (spans[middle].end <= begin)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < count && spans[low].begin < end; low++) {
+        uint64_t from = spans[low].begin > begin ? spans[low].begin : begin;
+        uint64_t to = spans[low].end < end ? spans[low].end : end;
+        if (to > from)
+            sum += (double)(to - from);
+    }
+    return sum;
+}
+
+/* Replaces in `accounts` the `waited` ns of locks by what other threads did in the spans. */
+static void replace(const struct tally_diagnosis *diagnosis, uint32_t main, double *accounts,
+                    double waited, const struct span *spans, size_t count)
+{
+    const struct tally_profile *profile = profile_of(diagnosis);
+    double others[TALLY_ACCOUNTS] = {0}, all = 0;
+    for (size_t i = 0; i < profile->look_count; i++) {
+        const struct tally_look *look = &profile->looks[i];
+        if (look->thread == main || is_join(diagnosis->accounts, i) ||
+            profile->threads[look->thread].process != profile->threads[main].process)
+            continue;
+        double shared = overlap(spans, count, look->begin_ns, look->begin_ns + look->duration_ns);
+        others[diagnosis->accounts->look_states[i]] += shared;
+        all += shared;
+    }
+    for (int i = 0; all > 0 && i < TALLY_ACCOUNTS; i++) {
+        accounts[i] += waited * others[i] / all;
+        if (i == TALLY_STATE_LOCK)
+            accounts[i] -= waited;
+    }
+}
+
+static void follow_threads(struct tally_diagnosis *diagnosis, uint32_t main, double *states)
+{
+    const struct tally_accounts *accounts = diagnosis->accounts;
+    const struct tally_profile *profile = accounts->profile;
+    const struct tally_thread_account *account = &accounts->threads[main];
+    struct span *spans = NULL;
+    size_t count = 0;
+    double waited = 0;
+    for (size_t i = 0; i < profile->look_count; i++) {
+        const struct tally_look *look = &profile->looks[i];
+        if (look->thread != main || !is_join(accounts, i))
+            continue;
+        waited += (double)look->duration_ns *
+                  (look->is_whole ? account->whole_scale : account->part_scale);
+        spans = tally_realloc(spans, count + 1, sizeof(*spans));
+        spans[count++] = (struct span){look->begin_ns, look->begin_ns + look->duration_ns};
+    }
+    if (count) {
+        qsort(spans, count, sizeof(*spans), by_begin);
+        replace(diagnosis, main, states, waited, spans, count);
+        diagnosis->replaced_share = account->wall_ns > 0 ? waited / account->wall_ns : 0;
+    }
+    free(spans);
+}
+
+/* Places */
+
+static bool is_library(const struct tally_function *function)
+{
+    return function->file[0] != '/' || strstr(function->file, "/lib/python") ||
+           strstr(function->file, "/site-packages/") || strstr(function->file, "/dist-packages/");
+}
+
+/* The innermost frame of the program's own code; the innermost of all if there is none. */
+static uint32_t own_path(const struct tally_profile *profile, uint32_t path)
+{
+    for (uint32_t at = path; at != TALLY_NO_PATH; at = profile->paths[at].parent)
+        if (!is_library(&profile->functions[profile->paths[at].function]))
+            return at;
+    return path;
+}
+
+static void find_place(struct tally_diagnosis *diagnosis, uint32_t main)
+{
+    const struct tally_profile *profile = &diagnosis->accounts->as_profile;
+    const struct tally_finding *finding = &diagnosis->subjects[0].finding;
+    size_t count = 0;
+    double all = 0;
+    struct tally_place *places = NULL;
+    for (size_t i = 0; i < profile->cell_count; i++) {
+        const struct tally_cell *cell = &profile->cells[i];
+        bool is_meant = cell->thread == main ||
+                        (diagnosis->replaced_share > 0.5 &&
+                         profile->threads[cell->thread].process == profile->threads[main].process);
+        double amount = 0;
+        for (int account = 0; account < TALLY_ACCOUNTS && is_meant; account++) {
+            int event = diagnosis->accounts->event_of[account];
+            if ((finding->accounts >> account & 1) && event >= 0)
+                amount += amount_of(&profile->values[i * profile->event_count + (size_t)event]);
+        }
+        if (amount <= 0)
+            continue;
+        all += amount;
+        const struct tally_path *path = &profile->paths[own_path(profile, cell->path)];
+        if (tally_function_is_special(&profile->functions[path->function]))
+            continue;
+        size_t at = 0;
+        while (at < count &&
+               (places[at].function != path->function || places[at].line != path->line))
+            at++;
+        if (at == count) {
+            places = tally_realloc(places, ++count, sizeof(*places));
+            places[at] = (struct tally_place){path->function, path->line, 0};
+        }
+        places[at].share += amount;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (places[i].share > diagnosis->place.share)
+            diagnosis->place = places[i];
+    if (all > 0)
+        diagnosis->place.share /= all;
+    free(places);
+}
+
+/* All of them */
+
+static void add_threads(struct tally_diagnosis *diagnosis)
+{
+    const struct tally_profile *profile = profile_of(diagnosis);
+    for (uint32_t i = 0; i < profile->process_count; i++) {
+        if (!profile->processes[i].pid)
+            continue;
+        struct tally_subject *subject =
+            add_subject(diagnosis, TALLY_SCOPE_PROCESS, i, profile->processes[i].name);
+        for (uint32_t k = 0; k < profile->thread_count; k++)
+            if (profile->threads[k].process == i)
+                add_account(&subject->evidence, &diagnosis->accounts->threads[k]);
+    }
+    for (uint32_t i = 0; i < profile->thread_count; i++) {
+        const struct tally_profile_thread *thread = &profile->threads[i];
+        if (!profile->processes[thread->process].pid ||
+            (diagnosis->has_waits && diagnosis->accounts->threads[i].wall_ns <= 0))
+            continue;
+        struct tally_subject *subject =
+            add_subject(diagnosis, TALLY_SCOPE_THREAD, i, profile->processes[thread->process].name);
+        subject->thread = thread->name;
+        add_account(&subject->evidence, &diagnosis->accounts->threads[i]);
+    }
+}
+
+struct ranked {
+    uint32_t function;
+    double ns;
+};
+
+static int by_time(const void *a, const void *b)
+{
+    const struct ranked *left = a, *right = b;
+    return left->ns > right->ns ? -1 : left->ns < right->ns;
+}
+
+static void add_functions(struct tally_diagnosis *diagnosis, size_t most)
+{
+    const struct tally_profile *profile = &diagnosis->accounts->as_profile;
+    size_t events = profile->event_count;
+    struct ranked *ranked = tally_alloc_zeroed(profile->function_count + 1, sizeof(*ranked));
+    for (uint32_t i = 0; i < profile->function_count; i++)
+        ranked[i].function = i;
+    for (size_t i = 0; i < profile->cell_count; i++)
+        for (size_t e = 0; e < events; e++)
+            ranked[profile->paths[profile->cells[i].path].function].ns +=
+                amount_of(&profile->values[i * events + e]);
+    qsort(ranked, profile->function_count, sizeof(*ranked), by_time);
+    for (size_t r = 0; r < profile->function_count && most && ranked[r].ns > 0; r++) {
+        const struct tally_function *function = &profile->functions[ranked[r].function];
+        if (tally_function_is_special(function))
+            continue;
+        struct tally_subject *subject =
+            add_subject(diagnosis, TALLY_SCOPE_FUNCTION, ranked[r].function, function->name);
+        for (size_t i = 0; i < profile->cell_count; i++)
+            if (profile->paths[profile->cells[i].path].function == ranked[r].function)
+                for (int a = 0; a < TALLY_ACCOUNTS; a++)
+                    if (diagnosis->accounts->event_of[a] >= 0)
+                        subject->evidence.accounts[a] += amount_of(
+                            &profile
+                                 ->values[i * events + (size_t)diagnosis->accounts->event_of[a]]);
+        most--;
+    }
+    free(ranked);
+}
+
+struct tally_diagnosis *tally_diagnosis_new(const struct tally_accounts *accounts, size_t functions)
+{
+    struct tally_diagnosis *diagnosis = tally_alloc_zeroed(1, sizeof(*diagnosis));
+    const struct tally_profile *profile = accounts->profile;
+    struct counters counters = find_counters(profile->run);
+    uint8_t *kinds = tally_alloc_zeroed(profile->cell_count, 1);
+    uint32_t main = main_thread(profile);
+    diagnosis->accounts = accounts;
+    diagnosis->has_waits = accounts->as_profile.event_count > 0;
+    diagnosis->has_counters = counters.instructions >= 0;
+    for (size_t i = 0; i < profile->cell_count; i++)
+        kinds[i] = (uint8_t)kind_of(profile, &profile->cells[i]);
+    struct tally_subject *program =
+        add_subject(diagnosis, TALLY_SCOPE_PROGRAM, 0, profile->run->command);
+    if (profile->thread_count) {
+        add_account(&program->evidence, &accounts->threads[main]);
+        follow_threads(diagnosis, main, program->evidence.accounts);
+    }
+    if (diagnosis->replaced_share > 0.5) { /* how its time on a CPU divides is the threads' */
+        program->evidence.user_ns = program->evidence.system_ns = -1;
+        struct tally_evidence all;
+        tally_evidence_init(&all);
+        for (size_t i = 0; i < profile->thread_count; i++)
+            if (profile->threads[i].process == profile->threads[main].process)
+                add_account(&all, &accounts->threads[i]);
+        program->evidence.user_ns = all.user_ns;
+        program->evidence.system_ns = all.system_ns;
+    }
+    add_threads(diagnosis);
+    add_functions(diagnosis, functions);
+    for (size_t i = 0; i < diagnosis->count; i++) {
+        add_samples(diagnosis, &diagnosis->subjects[i], &counters, kinds);
+        tally_judge(&diagnosis->subjects[i].evidence, &diagnosis->subjects[i].finding);
+    }
+    find_place(diagnosis, main);
+    free(kinds);
+    return diagnosis;
+}
+
+void tally_diagnosis_free(struct tally_diagnosis *diagnosis)
+{
+    if (!diagnosis)
+        return;
+    free(diagnosis->subjects);
+    free(diagnosis);
+}
