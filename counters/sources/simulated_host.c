@@ -89,8 +89,9 @@ int tally_model_of_host(struct tally_model *model)
     if (!model->l1i.size || !model->l1d.size || !model->line)
         return tally_error("neither the kernel nor the C library tells its first-level caches; "
                            "\"tallystack list --models\" shows models to choose from.");
-    model->tlb = (struct tally_model_level){GENERIC_TLB_ENTRIES, GENERIC_TLB_WAYS};
-    model->itlb = (struct tally_model_level){GENERIC_TLB_ENTRIES, GENERIC_ITLB_WAYS};
+    model->tlb = (struct tally_model_level){.size = GENERIC_TLB_ENTRIES, .ways = GENERIC_TLB_WAYS};
+    model->itlb =
+        (struct tally_model_level){.size = GENERIC_TLB_ENTRIES, .ways = GENERIC_ITLB_WAYS};
     tally_buffer_printf(&text, "the caches of this machine: ");
     describe_level(&text, "", &model->l1i);
     describe_level(&text, " and ", &model->l1d);

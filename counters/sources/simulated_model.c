@@ -27,19 +27,25 @@ static char *model_path(const char *name)
     return path;
 }
 
-static int set_level(struct tally_model *model, const char *key, const char *size, const char *ways)
+static int set_level(struct tally_model *model, const char *key, const char *size, const char *ways,
+                     int number)
 {
     const struct {
         const char *name;
         struct tally_model_level *level;
     } levels[] = {{"l1i", &model->l1i}, {"l1d", &model->l1d}, {"l2", &model->l2},
                   {"l3", &model->l3},   {"tlb", &model->tlb}, {"itlb", &model->itlb}};
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-        if (!strcmp(levels[i].name, key))
-            return tally_parse_size(size, key, &levels[i].level->size) < 0 ||
-                           tally_parse_count(ways, key, &levels[i].level->ways) < 0
-                       ? TALLY_ERROR
-                       : 0;
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (strcmp(levels[i].name, key) != 0)
+            continue;
+        if (levels[i].level->at)
+            return tally_error("%s is in line %d already.", key, levels[i].level->at);
+        levels[i].level->at = number;
+        return tally_parse_size(size, key, &levels[i].level->size) < 0 ||
+                       tally_parse_count(ways, key, &levels[i].level->ways) < 0
+                   ? TALLY_ERROR
+                   : 0;
+    }
     return tally_error("a model has l1i, l1d, l2, l3, tlb, itlb and line, but no \"%s\".", key);
 }
 
@@ -50,11 +56,17 @@ static bool is_power_of_two(uint64_t number)
 
 enum { MOST_WAYS = 128, LARGEST = 1 << 30 };
 
-/* `line` is the size of what a way holds: bytes, or 1 for entries. */
+/*
+ * `line` is the size of what a way holds: bytes, or 1 for entries. `*at` gets the line of the file
+ * that is wrong.
+ */
 static int check_level(const char *name, const struct tally_model_level *level, uint64_t line,
-                       bool is_first)
+                       bool is_first, int *at)
 {
-    if (!level->size && !is_first)
+    *at = level->at;
+    if (!level->size && !level->at && is_first)
+        return tally_error("a model needs a line of %s, as in \"%s 32K 8\".", name, name);
+    if (!level->size && !level->at)
         return 0;
     if (!level->size || level->size > LARGEST)
         return tally_error("the size of %s must be from 1 to %d.", name, LARGEST);
@@ -69,22 +81,24 @@ static int check_level(const char *name, const struct tally_model_level *level, 
     return 0;
 }
 
-static int check_model(const struct tally_model *model)
+static int check_model(const struct tally_model *model, int *at)
 {
     uint64_t line = model->line;
+    *at = model->line_at;
     if (!is_power_of_two(line) || line < 16 || line > 4096)
-        return tally_error("its line must be a power of two from 16 to 4096 bytes.");
-    if (check_level("l1i", &model->l1i, line, true) < 0 ||
-        check_level("l1d", &model->l1d, line, true) < 0 ||
-        check_level("l2", &model->l2, line, false) < 0 ||
-        check_level("l3", &model->l3, line, false) < 0 ||
-        check_level("tlb", &model->tlb, 1, false) < 0 ||
-        check_level("itlb", &model->itlb, 1, false) < 0)
+        return tally_error(
+            "the line must be a power of two from 16 to 4096 bytes, as in \"line 64\".");
+    if (check_level("l1i", &model->l1i, line, true, at) < 0 ||
+        check_level("l1d", &model->l1d, line, true, at) < 0 ||
+        check_level("l2", &model->l2, line, false, at) < 0 ||
+        check_level("l3", &model->l3, line, false, at) < 0 ||
+        check_level("tlb", &model->tlb, 1, false, at) < 0 ||
+        check_level("itlb", &model->itlb, 1, false, at) < 0)
         return TALLY_ERROR;
     return 0;
 }
 
-static int parse_line(struct tally_model *model, char *line)
+static int parse_line(struct tally_model *model, char *line, int number)
 {
     char key[32], size[32], ways[32], more[2];
     line[strcspn(line, "#\n")] = '\0';
@@ -96,21 +110,25 @@ static int parse_line(struct tally_model *model, char *line)
     int count = sscanf(line, "%31s %31s %31s %1s", key, size, ways, more);
     if (count <= 0)
         return 0;
-    if (count == 2 && !strcmp(key, "line"))
+    if (count == 2 && !strcmp(key, "line")) {
+        model->line_at = number;
         return tally_parse_size(size, "the line", &model->line);
+    }
     if (count != 3)
         return tally_error("a model has lines as \"l2 1M 16\", a level, its size and its ways.");
-    return set_level(model, key, size, ways);
+    return set_level(model, key, size, ways, number);
 }
 
 static int read_model(struct tally_model *model, FILE *file, const char *path)
 {
     char line[256];
+    int at;
     for (int number = 1; fgets(line, sizeof(line), file); number++)
-        if (parse_line(model, line) < 0)
+        if (parse_line(model, line, number) < 0)
             return tally_error("%s:%d: %s", path, number, tally_error_text());
-    if (check_model(model) < 0)
-        return tally_error("%s: %s", path, tally_error_text());
+    if (check_model(model, &at) < 0)
+        return at ? tally_error("%s:%d: %s", path, at, tally_error_text())
+                  : tally_error("%s: %s", path, tally_error_text());
     return 0;
 }
 
@@ -136,8 +154,9 @@ static int no_model(const char *name, const char *why)
 int tally_model_load(struct tally_model *model, const char *name)
 {
     *model = (struct tally_model){.name = tally_strdup(name), .description = tally_strdup("")};
+    int at;
     if (!strcmp(name, "host"))
-        return tally_model_of_host(model) < 0 || check_model(model) < 0
+        return tally_model_of_host(model) < 0 || check_model(model, &at) < 0
                    ? tally_error("this machine cannot be the model: %s", tally_error_text())
                    : 0;
     char *path = model_path(name);

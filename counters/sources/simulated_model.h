@@ -12,11 +12,13 @@
 struct tally_model_level {
     uint64_t size; /* bytes, or entries; 0: there is none */
     uint64_t ways;
+    int at; /* line of the model's file; 0: not there */
 };
 
 struct tally_model {
     char *name, *description;
     uint64_t line;                                        /* bytes */
+    int line_at;                                          /* as `at` of a level */
     struct tally_model_level l1i, l1d, l2, l3, tlb, itlb; /* tlb: of data */
 };
 

@@ -61,12 +61,13 @@ def test_host_is_this_machine(run_cli, read_csv):
 
 
 @pytest.mark.parametrize("changed, message", [
-    ({"l1d": "l1d 33K 8"}, ": l1d must have a power of two of sets, its size by line and ways."),
-    ({"l2": "l2 1M 0"}, ": l2 must have from 1 to 128 ways."),
-    ({"l2": "l2 1000 16"}, ": the size of l2 must be a multiple of 1024, its ways by its line."),
-    ({"l1i": ""}, ": the size of l1i must be from 1 to 1073741824."),
-    ({"line": "line 48"}, ": its line must be a power of two from 16 to 4096 bytes."),
+    ({"l1d": "l1d 33K 8"}, ":3: l1d must have a power of two of sets, its size by line and ways."),
+    ({"l2": "l2 1M 0"}, ":4: l2 must have from 1 to 128 ways."),
+    ({"l2": "l2 1000 16"}, ":4: the size of l2 must be a multiple of 1024, its ways by its line."),
+    ({"l1i": ""}, ": a model needs a line of l1i, as in \"l1i 32K 8\"."),
+    ({"line": "line 48"}, ":1: the line must be a power of two from 16 to 4096 bytes, as in \"line 64\"."),
     ({"l2": "l2 1M"}, ':4: a model has lines as "l2 1M 16", a level, its size and its ways.'),
+    ({"l2": "l1d 32K 8"}, ":4: l1d is in line 3 already."),
     ({"l2": "l4 1M 16"}, ':4: a model has l1i, l1d, l2, l3, tlb, itlb and line, but no "l4".'),
 ])
 def test_model_files_that_are_wrong(run_cli, tmp_path, changed, message):
