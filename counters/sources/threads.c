@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "events/perf.h"
+#include "sources/thread_reports.h"
 
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -15,34 +16,13 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <uthash.h>
 
-enum { MAX_TERMS = TALLY_MAX_EVENTS * TALLY_MAX_TERMS, BUFFER = 32 << 10, ROUND_MS = 20 };
+enum { MAX_TERMS = TALLY_MAX_EVENTS * TALLY_MAX_TERMS, ROUND_MS = 20 };
 
 /* A counter and the buffer that its records go to. */
 struct channel {
     int counter, holder; /* descriptors; the holder's buffer is `page`; they may be one */
     struct perf_event_mmap_page *page;
-};
-
-struct sums {
-    uint64_t value, enabled, running;
-};
-
-/* A thread while records of it come in. */
-struct followed {
-    uint64_t key; /* pid and tid */
-    char name[16];
-    bool has_counts;
-    UT_hash_handle hh;
-    struct sums sums[]; /* one per term */
-};
-
-/* A thread began or was named; the buffers of several processors are put in order by time. */
-struct naming {
-    uint64_t time;
-    uint32_t pid, tid, parent_pid, parent_tid;
-    char name[16]; /* "" for a fork: as its parent */
 };
 
 struct tally_threads {
@@ -53,10 +33,7 @@ struct tally_threads {
     struct channel *processors; /* for names */
     struct pollfd *polled;
     nfds_t polled_count;
-    struct followed *all;
-    struct naming *namings;
-    size_t naming_count, naming_room;
-    bool lost;
+    struct thread_reports reports;
     struct tally_thread_count *rows;
 };
 
@@ -68,8 +45,8 @@ static int open_event(const struct perf_event_attr *attr, int processor)
 
 static int map_buffer(struct channel *channel)
 {
-    void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE) + BUFFER, PROT_READ | PROT_WRITE,
-                      MAP_SHARED, channel->holder, 0);
+    void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE) + THREAD_REPORTS_BUFFER,
+                      PROT_READ | PROT_WRITE, MAP_SHARED, channel->holder, 0);
     if (page == MAP_FAILED)
         return tally_error("the kernel gives no buffer for the threads' counts: %s; "
                            "kernel.perf_event_mlock_kb bounds them.",
@@ -88,7 +65,7 @@ static struct perf_event_attr quiet_event(void)
         .exclude_hv = 1,
         .disabled = 1,
         .watermark = 1,
-        .wakeup_watermark = BUFFER / 4,
+        .wakeup_watermark = THREAD_REPORTS_BUFFER / 4,
     };
 }
 
@@ -150,149 +127,12 @@ static int open_names(struct tally_threads *threads)
     return 0;
 }
 
-/* Records */
-
-struct read_record {
-    struct perf_event_header header;
-    uint32_t pid, tid;
-    struct sums sums;
-};
-
-struct task_record {
-    struct perf_event_header header;
-    uint32_t pid, parent_pid, tid, parent_tid;
-    uint64_t time;
-};
-
-struct comm_record {
-    struct perf_event_header header;
-    uint32_t pid, tid;
-    char name[]; /* padded to 8 bytes; the sample's time is behind it */
-};
-
-/* A record in one piece. */
-union record {
-    struct perf_event_header header;
-    struct read_record read;
-    struct task_record task;
-    struct comm_record comm;
-    char bytes[512];
-};
-
-static struct followed *follow(struct tally_threads *threads, uint32_t pid, uint32_t tid)
-{
-    uint64_t key = (uint64_t)pid << 32 | tid;
-    struct followed *thread;
-    HASH_FIND(hh, threads->all, &key, sizeof(key), thread);
-    if (thread)
-        return thread;
-    thread = tally_alloc_zeroed(1, sizeof(*thread) +
-                                       (size_t)threads->term_count * sizeof(thread->sums[0]));
-    thread->key = key;
-    HASH_ADD(hh, threads->all, key, sizeof(thread->key), thread);
-    return thread;
-}
-
-/* One thread may be reported twice under its number: where a thread of it took its place by exec.
- */
-static void add_counts(struct tally_threads *threads, int term, const struct read_record *record)
-{
-    struct followed *thread = follow(threads, record->pid, record->tid);
-    struct sums *sums = &thread->sums[term];
-    thread->has_counts = true;
-    sums->value += record->sums.value;
-    sums->enabled += record->sums.enabled;
-    sums->running += record->sums.running;
-}
-
-static struct naming *add_naming(struct tally_threads *threads)
-{
-    if (threads->naming_count == threads->naming_room) {
-        threads->naming_room = threads->naming_room ? 2 * threads->naming_room : 256;
-        threads->namings =
-            tally_realloc(threads->namings, threads->naming_room, sizeof(*threads->namings));
-    }
-    struct naming *naming = &threads->namings[threads->naming_count++];
-    memset(naming, 0, sizeof(*naming));
-    return naming;
-}
-
-static void add_name(struct tally_threads *threads, const union record *record)
-{
-    struct naming *naming = add_naming(threads);
-    naming->pid = record->comm.pid;
-    naming->tid = record->comm.tid;
-    memcpy(&naming->time, record->bytes + record->header.size - sizeof(naming->time),
-           sizeof(naming->time));
-    snprintf(naming->name, sizeof(naming->name), "%s", record->comm.name);
-}
-
-static void add_fork(struct tally_threads *threads, const struct task_record *record)
-{
-    struct naming *naming = add_naming(threads);
-    naming->pid = record->pid;
-    naming->tid = record->tid;
-    naming->parent_pid = record->parent_pid;
-    naming->parent_tid = record->parent_tid;
-    naming->time = record->time;
-}
-
-static void take(struct tally_threads *threads, int term, const union record *record)
-{
-    switch (record->header.type) {
-    case PERF_RECORD_READ:
-        if (term >= 0)
-            add_counts(threads, term, &record->read);
-        break;
-    case PERF_RECORD_FORK:
-        add_fork(threads, &record->task);
-        break;
-    case PERF_RECORD_COMM:
-        add_name(threads, record);
-        break;
-    case PERF_RECORD_LOST:
-        threads->lost |= term >= 0;
-        break;
-    default:
-        break;
-    }
-}
-
-static void copy_out(const char *ring, uint64_t from, void *to, size_t size)
-{
-    size_t start = from % BUFFER, first = BUFFER - start < size ? BUFFER - start : size;
-    memcpy(to, ring + start, first);
-    memcpy((char *)to + first, ring, size - first);
-}
-
-/* `term` is -1 for the buffers with names. */
-static void drain(struct tally_threads *threads, const struct channel *channel, int term)
-{
-    struct perf_event_mmap_page *page = channel->page;
-    const char *ring = (const char *)page + sysconf(_SC_PAGESIZE);
-    uint64_t head = __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE), tail = page->data_tail;
-    while (tail < head) {
-        union record record;
-        memset(&record, 0, sizeof(record));
-        copy_out(ring, tail, &record, sizeof(record.header));
-        size_t size = record.header.size;
-        if (size < sizeof(record.header) || size > head - tail)
-            break;
-        if (size <= sizeof(record)) {
-            copy_out(ring, tail, &record, size);
-            take(threads, term, &record);
-        }
-        tail += size;
-    }
-    __atomic_store_n(&page->data_tail, head, __ATOMIC_RELEASE);
-}
-
 static void drain_all(struct tally_threads *threads)
 {
     for (int i = 0; i < threads->term_count; i++)
-        drain(threads, &threads->terms[i], i);
+        thread_reports_take(&threads->reports, threads->terms[i].page, i);
     for (int i = 0; i < threads->processor_count; i++)
-        drain(threads, &threads->processors[i], -1);
+        thread_reports_take(&threads->reports, threads->processors[i].page, -1);
 }
 
 /* The run */
@@ -300,22 +140,11 @@ static void drain_all(struct tally_threads *threads)
 static void close_channel(struct channel *channel)
 {
     if (channel->page)
-        munmap(channel->page, (size_t)sysconf(_SC_PAGESIZE) + BUFFER);
+        munmap(channel->page, (size_t)sysconf(_SC_PAGESIZE) + THREAD_REPORTS_BUFFER);
     if (channel->holder >= 0 && channel->holder != channel->counter)
         close(channel->holder);
     if (channel->counter >= 0)
         close(channel->counter);
-}
-
-static void forget(struct tally_threads *threads)
-{
-    struct followed *thread = threads->all, *next;
-    HASH_CLEAR(hh, threads->all);
-    for (; thread; thread = next) {
-        next = thread->hh.next;
-        free(thread);
-    }
-    threads->naming_count = 0;
 }
 
 void tally_threads_close(struct tally_threads *threads)
@@ -324,10 +153,9 @@ void tally_threads_close(struct tally_threads *threads)
         close_channel(&threads->terms[i]);
     for (int i = 0; i < threads->processor_count; i++)
         close_channel(&threads->processors[i]);
-    forget(threads);
+    thread_reports_release(&threads->reports);
     free(threads->processors);
     free(threads->polled);
-    free(threads->namings);
     free(threads->rows);
     free(threads);
 }
@@ -355,8 +183,8 @@ static int check_reports(struct tally_threads *threads)
         return tally_error("cannot start a process: %s.", strerror(errno));
     waitpid(child, NULL, 0);
     drain_all(threads);
-    bool is_reported = threads->all != NULL;
-    forget(threads);
+    bool is_reported = threads->reports.threads != NULL;
+    thread_reports_release(&threads->reports);
     if (is_reported || threads->term_count == 0)
         return 0;
     return tally_error(
@@ -373,6 +201,7 @@ int tally_threads_open(struct tally_threads **out, const struct tally_event *eve
     for (int i = 0; i < MAX_TERMS; i++)
         threads->terms[i].counter = threads->terms[i].holder = -1;
     int result = open_terms(threads);
+    threads->reports.term_count = threads->term_count;
     if (result == 0)
         result = open_names(threads);
     if (result == 0)
@@ -395,40 +224,14 @@ void tally_threads_follow(struct tally_threads *threads, int process)
 
 /* What came of it */
 
-static int by_time(const void *a, const void *b)
-{
-    const struct naming *one = a, *other = b;
-    return one->time < other->time ? -1 : one->time > other->time;
-}
-
-static void give_names(struct tally_threads *threads)
-{
-    if (threads->naming_count)
-        qsort(threads->namings, threads->naming_count, sizeof(*threads->namings), by_time);
-    for (size_t i = 0; i < threads->naming_count; i++) {
-        const struct naming *naming = &threads->namings[i];
-        const char *name = naming->name;
-        if (!*name)
-            name = follow(threads, naming->parent_pid, naming->parent_tid)->name;
-        struct followed *thread = follow(threads, naming->pid, naming->tid);
-        if (thread->name != name)
-            snprintf(thread->name, sizeof(thread->name), "%s", name);
-    }
-}
-
-static int by_number(struct followed *a, struct followed *b)
-{
-    return a->key < b->key ? -1 : a->key > b->key;
-}
-
 /* `sums` are those of the event's terms. */
-static void count_event(const struct tally_event *event, const struct sums *sums,
+static void count_event(const struct tally_event *event, const struct thread_sums *sums,
                         struct tally_count *count)
 {
     double value = 0;
     *count = (struct tally_count){.running = 1};
     for (int k = 0; k < event->term_count; k++) {
-        const struct sums *term = &sums[k];
+        const struct thread_sums *term = &sums[k];
         double running = term->enabled ? (double)term->running / (double)term->enabled : 1;
         if (term->enabled && !term->running) {
             *count = (struct tally_count){.missing = true,
@@ -442,7 +245,7 @@ static void count_event(const struct tally_event *event, const struct sums *sums
     count->value = value > 0 ? (uint64_t)(value + 0.5) : 0;
 }
 
-static void fill_row(const struct tally_threads *threads, const struct sums *sums,
+static void fill_row(const struct tally_threads *threads, const struct thread_sums *sums,
                      struct tally_thread_count *row)
 {
     for (int i = 0, first = 0; i < threads->event_count; i++) {
@@ -452,13 +255,13 @@ static void fill_row(const struct tally_threads *threads, const struct sums *sum
 }
 
 /* What no thread has reported: those that still run, or reports that were lost. */
-static int fill_rest(struct tally_threads *threads, struct sums *rest,
+static int fill_rest(struct tally_threads *threads, struct thread_sums *rest,
                      struct tally_thread_count *row, bool *is_any)
 {
-    *is_any = threads->lost;
+    *is_any = threads->reports.lost;
     for (int i = 0; i < threads->term_count; i++) {
         struct tally_perf_value total;
-        struct sums *left = &rest[i];
+        struct thread_sums *left = &rest[i];
         if (tally_perf_read(threads->terms[i].counter, &total) < 0)
             return tally_error("the counts of the threads cannot be read.");
         left->value = total.value > left->value ? total.value - left->value : 0;
@@ -470,19 +273,19 @@ static int fill_rest(struct tally_threads *threads, struct sums *rest,
     return 0;
 }
 
-static void name_row(const struct tally_threads *threads, const struct followed *thread,
+static void name_row(const struct tally_threads *threads, const struct reported_thread *thread,
                      struct tally_thread_count *row)
 {
     uint64_t pid = thread->key >> 32, leader = pid << 32 | pid;
-    struct followed *process;
-    HASH_FIND(hh, threads->all, &leader, sizeof(leader), process);
+    struct reported_thread *process;
+    HASH_FIND(hh, threads->reports.threads, &leader, sizeof(leader), process);
     row->pid = (uint32_t)pid;
     row->tid = (uint32_t)thread->key;
     snprintf(row->name, sizeof(row->name), "%s", thread->name);
     snprintf(row->process, sizeof(row->process), "%s", process ? process->name : "");
 }
 
-static void add_sums(struct sums *all, const struct sums *more, int count)
+static void add_sums(struct thread_sums *all, const struct thread_sums *more, int count)
 {
     for (int i = 0; i < count; i++) {
         all[i].value += more[i].value;
@@ -494,14 +297,15 @@ static void add_sums(struct sums *all, const struct sums *more, int count)
 int tally_threads_finish(struct tally_threads *threads, const struct tally_thread_count **out,
                          bool *lost)
 {
-    struct sums rest[MAX_TERMS] = {0};
+    struct thread_sums rest[MAX_TERMS] = {0};
     bool is_any = false;
     int count = 0;
     drain_all(threads);
-    give_names(threads);
-    HASH_SORT(threads->all, by_number);
-    threads->rows = tally_alloc_zeroed(HASH_COUNT(threads->all) + 1, sizeof(*threads->rows));
-    for (struct followed *thread = threads->all; thread; thread = thread->hh.next) {
+    thread_reports_finish(&threads->reports);
+    threads->rows =
+        tally_alloc_zeroed(HASH_COUNT(threads->reports.threads) + 1, sizeof(*threads->rows));
+    for (struct reported_thread *thread = threads->reports.threads; thread;
+         thread = thread->hh.next) {
         if (!thread->has_counts)
             continue;
         name_row(threads, thread, &threads->rows[count]);
@@ -511,6 +315,6 @@ int tally_threads_finish(struct tally_threads *threads, const struct tally_threa
     if (fill_rest(threads, rest, &threads->rows[count], &is_any) < 0)
         return TALLY_ERROR;
     *out = threads->rows;
-    *lost = threads->lost;
+    *lost = threads->reports.lost;
     return count + is_any;
 }
