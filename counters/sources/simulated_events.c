@@ -5,6 +5,7 @@
 #include "events/nearest.h"
 #include "simulator/raw.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,10 @@
 #define BIT(name)   TALLY_RAW_BIT(TALLY_RAW_##name)
 #define DATA(level) (BIT(level##_LOAD) | BIT(level##_STORE))
 #define ALL(level)  (DATA(level) | BIT(level##_FETCH))
+
+/* Beside a mask: what reaches a level. It is what misses the one before, which a model may lack. */
+#define SECOND_LEVEL (UINT64_C(1) << 62)
+#define THIRD_LEVEL  (UINT64_C(1) << 63)
 
 static const struct simulated_event {
     const char *name, *alias;
@@ -42,11 +47,24 @@ static const struct simulated_event {
     {"PAPI_L3_DCM", NULL, DATA(L3), "loads and stores that miss the last level"},
     {"PAPI_L3_LDM", "LLC-load-misses", BIT(L3_LOAD), "loads that miss the last level"},
     {"PAPI_L3_STM", "LLC-store-misses", BIT(L3_STORE), "stores that miss the last level"},
+    {"PAPI_L2_DCA", NULL, DATA(L1) | SECOND_LEVEL, "loads and stores that reach the second level"},
+    {"PAPI_L2_DCR", NULL, BIT(L1_LOAD) | SECOND_LEVEL, "loads that reach the second level"},
+    {"PAPI_L2_DCW", NULL, BIT(L1_STORE) | SECOND_LEVEL, "stores that reach the second level"},
+    {"PAPI_L2_ICA", NULL, BIT(L1_FETCH) | SECOND_LEVEL, "fetches that reach the second level"},
+    {"PAPI_L2_TCA", NULL, ALL(L1) | SECOND_LEVEL,
+     "fetches, loads and stores that reach the second level"},
+    {"PAPI_L3_DCA", NULL, DATA(L2) | THIRD_LEVEL, "loads and stores that reach the last level"},
+    {"PAPI_L3_DCR", "LLC-loads", BIT(L2_LOAD) | THIRD_LEVEL, "loads that reach the last level"},
+    {"PAPI_L3_DCW", "LLC-stores", BIT(L2_STORE) | THIRD_LEVEL, "stores that reach the last level"},
+    {"PAPI_L3_ICA", NULL, BIT(L2_FETCH) | THIRD_LEVEL, "fetches that reach the last level"},
+    {"PAPI_L3_TCA", "cache-references", ALL(L2) | THIRD_LEVEL,
+     "fetches, loads and stores that reach the last level"},
     {"PAPI_TLB_DM", NULL, DATA(TLB), "loads and stores that miss the data TLB"},
     {"PAPI_TLB_IM", "iTLB-load-misses", BIT(TLB_FETCH), "fetches that miss the instruction TLB"},
     {"PAPI_TLB_TL", NULL, ALL(TLB), "fetches, loads and stores that miss their TLB"},
     {"dTLB-load-misses", NULL, BIT(TLB_LOAD), "loads that miss the data TLB"},
     {"dTLB-store-misses", NULL, BIT(TLB_STORE), "stores that miss the data TLB"},
+    {"branch-instructions", NULL, BIT(BRANCHES), "branches, calls and returns (as branches)"},
     {"PAPI_BR_CN", "conditional-branches", BIT(CONDITIONAL), "conditional branches"},
     {"indirect-branches", NULL, BIT(INDIRECT),
      "jumps and calls to computed addresses, without returns"},
@@ -78,12 +96,21 @@ static const struct simulated_event *find_event(const char *name, size_t size)
     return NULL;
 }
 
-/* Which cache the model lacks for the event; NULL if it has all. */
-static const char *lacks(const struct tally_model *model, uint64_t mask)
+/* What is counted for the event on this model. */
+static uint64_t mask_of(const struct simulated_event *event, const struct tally_model *model)
 {
-    if (mask & ALL(L2) && !model->l2.size)
+    uint64_t mask = event->mask & ~(SECOND_LEVEL | THIRD_LEVEL);
+    bool is_passed = event->mask & THIRD_LEVEL && !model->l2.size;
+    return is_passed ? mask >> (TALLY_RAW_L2_FETCH - TALLY_RAW_L1_FETCH) : mask;
+}
+
+/* Which cache the model lacks for the event; NULL if it has all. */
+static const char *lacks(const struct tally_model *model, const struct simulated_event *event)
+{
+    uint64_t mask = mask_of(event, model);
+    if ((mask & ALL(L2) || event->mask & SECOND_LEVEL) && !model->l2.size)
         return "second-level cache";
-    if (mask & ALL(L3) && !model->l3.size)
+    if ((mask & ALL(L3) || event->mask & THIRD_LEVEL) && !model->l3.size)
         return "third-level cache";
     if (mask & DATA(TLB) && !model->tlb.size)
         return "data TLB";
@@ -120,7 +147,7 @@ static void add_event(struct tally_event_list *list, const char *name, size_t si
         .source = TALLY_SOURCE_SIMULATED, .unit = TALLY_UNIT_COUNT, .period = 1};
     snprintf(event->name, sizeof(event->name), "%.*s", (int)size, name);
     if (from->mask)
-        add_term(event, model, 1, from->mask, from->name);
+        add_term(event, model, 1, mask_of(from, model), from->name);
     else
         add_estimate(event, model);
 }
@@ -165,9 +192,9 @@ static int add_named(struct tally_event_list *list, const char *name, size_t siz
         return not_simulated(name, size);
     if (list->count == TALLY_MAX_EVENTS)
         return tally_error("at most %d events can be simulated in one run.", TALLY_MAX_EVENTS);
-    if (lacks(model, event->mask))
+    if (lacks(model, event))
         return tally_error("%s is not simulated: the model \"%s\" has no %s.", event->name,
-                           model->name, lacks(model, event->mask));
+                           model->name, lacks(model, event));
     add_event(list, name, size, event, model);
     int counters = 0;
     for (int i = 0; i < list->count; i++)
@@ -184,9 +211,9 @@ int tally_simulated_events(const char *list, const struct tally_model *model, st
     *out = (struct tally_event_list){0};
     for (int i = 0; i < DEFAULT_EVENTS && !list; i++) {
         const struct simulated_event *event = &simulated_events[i];
-        if (lacks(model, event->mask))
+        if (lacks(model, event))
             tally_run_note(run, "%s is not simulated: the model \"%s\" has no %s.", event->name,
-                           model->name, lacks(model, event->mask));
+                           model->name, lacks(model, event));
         else
             add_event(out, event->name, strlen(event->name), event, model);
     }
