@@ -90,8 +90,8 @@ static int run_in(struct stat *stat, const char *folder, char **program, int *ex
         *exit_status = TALLY_EXIT_FAILED;
         result = tally_launch_wait(&launch, true, exit_status, &usage) < 0 ? TALLY_ERROR : 0;
     }
-    if (result == 0)
-        result = take_totals(stat, session);
+    if (result == 0 && (result = take_totals(stat, session)) < 0)
+        *exit_status = TALLY_EXIT_FAILED;
     if (result == 0)
         stat_add_times(stat, now_ns() - begun, &usage);
     if (result == 0 && stat->times[0].runs == 1)

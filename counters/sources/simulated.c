@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/launch.h"
 #include "sources/simulated_environment.h"
+#include "sources/simulated_program.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -149,6 +150,8 @@ int tally_simulated_command(struct tally_simulated_command *out, char *const arg
     } else if (result == 0 && !is_executable(program)) {
         *exit_status = TALLY_EXIT_CANNOT_RUN;
         result = tally_error("cannot run \"%s\": %s.", argv[0], strerror(EACCES));
+    } else if (result == 0) {
+        result = tally_simulated_check_program(program);
     }
     if (result == 0) {
         out->argv = make_arguments(valgrind, argv, model, events, within, recording);

@@ -202,3 +202,24 @@ def test_what_is_shown_says_simulated_and_its_model(simulator, run_cli, python, 
     assert "exact counts" in picture and "samples" not in picture
     assert run_cli(["plot", "trend", "generic", "two-level", "-o", "t.txt"]).returncode == 0
     assert "exact counts on different models" in (tmp_path / "t.txt").read_text()
+
+
+@pytest.mark.parametrize("command", ["record", "stat"])
+@pytest.mark.parametrize("patched, message", [
+    ((4, 1), "which is a program for another processor"),  # 32 bits
+    ((18, 8), "which is a program for another processor"),  # MIPS
+    (None, "which is set-user-ID or set-group-ID"),
+])
+def test_programs_that_valgrind_cannot_run(simulator, run_cli, tmp_path, command, patched, message):
+    program = tmp_path / "program"
+    shutil.copy("/bin/true", program)
+    if patched:
+        at, value = patched
+        code = bytearray(program.read_bytes())
+        code[at] = value
+        program.write_bytes(code)
+    program.chmod(0o755 if patched else 0o4755)
+    done = run_cli([command, "--simulate", "--", program])
+    assert done.returncode == 125
+    assert done.stderr.count("\n") == 1 and message in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["program"]
