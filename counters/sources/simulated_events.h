@@ -1,7 +1,9 @@
 /*
  * The events that the simulator counts, under the names that PAPI and perf have for them.
  *
- * To add one: a row of the table in simulated_events.c.
+ * To add one: a row of the table in simulated_events.c, and what it must count in
+ * tests/truth/test_simulated_events.py. What no counter of simulator/raw.h has is counted in
+ * simulator/machine.c first.
  */
 #ifndef TALLY_SOURCES_SIMULATED_EVENTS_H
 #define TALLY_SOURCES_SIMULATED_EVENTS_H
