@@ -134,7 +134,7 @@ static void note_stay(const struct thread *thread)
     struct stay *stay = &attribution_stay;
     stay->ip_slot = NULL;
     if (!layout || !thread->tstate || thread->is_pending || !thread->depth || thread->looks_left ||
-        !thread->holder)
+        !thread->holder || thread->uncounted_ip)
         return;
     const struct level *top = &thread->levels[thread->depth - 1];
     const struct code *code = top->context->code;
@@ -291,11 +291,33 @@ static bool rebuild(struct thread *thread, uint64_t frame)
     return is_whole;
 }
 
+/* Whether the interpreter's loop was entered anew for the frame. */
+static bool is_entered(const struct thread *thread, uint64_t frame)
+{
+    const struct py_layout *layout = attribution.layout;
+    uint64_t previous = frame_word(frame, layout->frame_previous);
+    if (!previous || owner_of(previous) >= layout->owner_foreign)
+        return true;
+    if (!layout->frame_by_cframe)
+        return false;
+    uint64_t outer = guest_word(thread->holder + layout->cframe_frame + 8u);
+    return outer && guest_word(outer + layout->cframe_frame) == previous;
+}
+
+/* A generator's creation is no call. Nor is it one that its frame is the current one while a throw is
+ * handed on to what it waits for: it has run only when its instruction is another one. */
 static void count_call(struct thread *thread)
 {
     const struct level *top = &thread->levels[thread->depth - 1];
-    if (top->context->code->is_generator && owner_of(top->frame) != OWNER_GENERATOR)
-        return;
+    if (top->context->code->is_generator) {
+        if (owner_of(top->frame) != OWNER_GENERATOR)
+            return;
+        if (!thread->uncounted_ip && !is_entered(thread, top->frame)) {
+            thread->uncounted_ip = frame_word(top->frame, attribution.layout->frame_ip);
+            return;
+        }
+    }
+    thread->uncounted_ip = 0;
     if (within.name && !thread->within)
         return;
     counts_of(cell_of(top->context, 0))->raw[TALLY_RAW_CALLS]++;
@@ -391,8 +413,10 @@ static void enter_slot(struct thread *thread, uint64_t holder, uint64_t frame)
     thread->frame = frame;
     watch(thread, 1);
     within_watch(thread);
-    if (frame != before)
+    if (frame != before) {
+        thread->uncounted_ip = 0;
         enter_frame(thread, frame);
+    }
 }
 
 /* Outside the function of --within: its first frame is waited for. What is known of the stack is
@@ -407,6 +431,7 @@ static void look_outside(struct thread *thread, uint64_t holder, uint64_t frame)
         return;
     attribution_close();
     thread->depth = 0;
+    thread->uncounted_ip = 0;
     thread->is_pending = true;
     attribution_stay.ip_slot = NULL;
     watch(thread, 1);
@@ -433,6 +458,9 @@ void attribution_look(uint64_t site)
     if (frame != thread->frame || holder != thread->holder) {
         enter_slot(thread, holder, frame);
     } else if (!thread->is_pending) {
+        if (thread->uncounted_ip &&
+            thread->uncounted_ip != frame_word(frame, attribution.layout->frame_ip))
+            count_call(thread);
         read_line(thread);
         go_to(counted_cell(thread));
     }
@@ -481,6 +509,7 @@ void attribution_set_tstate(uint64_t tstate)
     thread->tstate = tstate;
     thread->holder = thread->frame = 0;
     thread->is_pending = false;
+    thread->uncounted_ip = 0;
     set_depth(thread, 0);
     if (tstate)
         current_frame(thread, &thread->holder);

@@ -57,6 +57,7 @@ struct thread {
     uint64_t frame;  /* in that slot when last seen */
     uint32_t looks_left; /* while its thread state is being looked for */
     bool is_pending;     /* `frame` is not on the shadow stack yet */
+    uint64_t uncounted_ip; /* of a generator that may not run: 0, or its call is not counted yet */
     struct level *levels;
     uint32_t depth, room;
     uint64_t jumped_from; /* outside of --within: frame before, if this one was no call of it */

@@ -1,0 +1,56 @@
+"""What the tests of simulated counts share."""
+
+import pathlib
+import shutil
+import textwrap
+import typing
+
+import pytest
+
+
+class Simulated(typing.NamedTuple):
+    """A simulated run: the rows of its report, and the program's totals by event."""
+
+    rows: list
+    totals: dict
+
+    def sums(self):
+        """The self of all rows, by event."""
+        sums = {}
+        for row in self.rows:
+            assert row["self_low"] == row["self"] == row["self_high"]
+            assert row["source"] == "simulated"
+            sums[row["event"]] = sums.get(row["event"], 0) + int(row["self"])
+        return sums
+
+    def self_of(self, event, function, line=None):
+        return sum(int(row["self"]) for row in self.rows
+                   if row["event"] == event and row["function"] == function
+                   and (line is None or row["line"] == str(line)))
+
+
+@pytest.fixture
+def simulate(need, tallystack, run_cli, read_csv):
+    """simulate(command, *options, by="line"): the Simulated run of a command."""
+    tool = pathlib.Path(tallystack).parent.parent / "lib/tallystack/valgrind"
+    need("simulator", shutil.which("valgrind") and tool.exists(), "there is no valgrind here")
+
+    def run(command, *options, by="line", output="rec", **more):
+        done = run_cli(["record", "--simulate", "-q", "-o", output, *options, "--", *command],
+                       timeout=600, **more)
+        assert done.returncode == 0, done.stderr
+        report = run_cli(["report", "-i", output, "--csv", "--limit", 0, "--by", by])
+        totals = read_csv(run_cli(["stat", "-i", output, "--csv"]).stdout)
+        return Simulated(read_csv(report.stdout),
+                         {row["event"]: int(row["value"]) for row in totals})
+    return run
+
+
+@pytest.fixture
+def write(tmp_path):
+    """write(text): the path of a program of this text."""
+    def write_program(text, name="program.py"):
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(text))
+        return path
+    return write_program
