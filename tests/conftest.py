@@ -93,7 +93,7 @@ def debug_python():
     return python_of("3.13-dbg")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def need():
     """need(what, is_there, reason): skips where something is not there, fails where it must be."""
     def check(what, is_there, reason):

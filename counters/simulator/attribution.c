@@ -304,8 +304,8 @@ static bool is_entered(const struct thread *thread, uint64_t frame)
     return outer && guest_word(outer + layout->cframe_frame) == previous;
 }
 
-/* A generator's creation is no call. Nor is it one that its frame is the current one while a throw is
- * handed on to what it waits for: it has run only when its instruction is another one. */
+/* A generator's creation is no call. Nor is it one that its frame is the current one while a throw
+ * is handed on to what it waits for: it has run only when its instruction is another one. */
 static void count_call(struct thread *thread)
 {
     const struct level *top = &thread->levels[thread->depth - 1];

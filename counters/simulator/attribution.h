@@ -55,8 +55,8 @@ struct thread {
     uint64_t tstate; /* 0: none */
     uint64_t holder; /* what has the slot of the current frame: the thread state or its cframe */
     uint64_t frame;  /* in that slot when last seen */
-    uint32_t looks_left; /* while its thread state is being looked for */
-    bool is_pending;     /* `frame` is not on the shadow stack yet */
+    uint32_t looks_left;   /* while its thread state is being looked for */
+    bool is_pending;       /* `frame` is not on the shadow stack yet */
     uint64_t uncounted_ip; /* of a generator that may not run: 0, or its call is not counted yet */
     struct level *levels;
     uint32_t depth, room;

@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import subprocess
 import textwrap
 import typing
 
@@ -44,6 +45,15 @@ def simulate(need, tallystack, run_cli, read_csv):
         return Simulated(read_csv(report.stdout),
                          {row["event"]: int(row["value"]) for row in totals})
     return run
+
+
+@pytest.fixture(scope="session")
+def numpy_python(need):
+    """The system's interpreter, with the distribution's numpy."""
+    path = "/usr/bin/python3"
+    done = subprocess.run([path, "-c", "import numpy"], stderr=subprocess.DEVNULL)
+    need("numpy", done.returncode == 0, f"{path} has no numpy; scripts/setup installs it")
+    return path
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What is simulated: threads and children are followed, what cannot be is refused in a sentence.
 
-How right the counts are is in the other files: test_simulated_sums, _memory, _repeat and _peers.
+How right the counts are is in test_simulated_sums.py and test_simulated_memory.py.
 """
 
 import os
@@ -60,6 +60,20 @@ def test_native_functions_under_their_lines(simulate, any_python, write, build_c
     assert 200000 <= seen["5", "burn"] < 200020
     assert 400000 <= seen["6", "burn"] < 400020
     assert 400000 <= seen["6", "burn_both"] < 400020
+
+
+def test_runs_repeat(simulate, python, workloads):
+    command = [python, workloads / "sim_calls.py"]
+    first = simulate(command)
+    assert simulate(command) == first
+
+
+def test_environment_moves_only_the_start(simulate, python, workloads):
+    # A little: where the heap stands decides when an allocation needs a new pool.
+    own = [simulate([python, workloads / "sim_calls.py"], "-e", "PAPI_TOT_INS",
+                    env={"NOTHING": value}).self_of("PAPI_TOT_INS", "fib")
+           for value in (None, "x" * 1000)]
+    assert own[0] == pytest.approx(own[1], rel=1e-3)
 
 
 def test_last_level_of_two(simulate, python, run_cli):
