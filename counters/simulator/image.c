@@ -7,8 +7,14 @@
 
 struct image_options image_options;
 
-/* The image of this process. */
+/* Of the core. */
+Int VG_(safe_fd)(Int fd);
+
+/* The image of this process. It is kept open, out of the program's reach, since a process may drop
+ * its privileges or change its root. */
 static HChar path[VKI_PATH_MAX];
+static Int image_fd = -1;
+static bool is_alone;
 static uint64_t start_ns;
 
 struct writer {
@@ -219,6 +225,7 @@ static void describe(struct tally_image_header *header)
     header->state = TALLY_IMAGE_SAMPLING;
     header->flags = (within.has_run ? TALLY_IMAGE_WITHIN : 0u) |
                     (attribution.has_folded ? TALLY_IMAGE_FOLDED : 0u) |
+                    (is_alone ? TALLY_IMAGE_ALONE : 0u) |
                     (image_options.has_unknown ? TALLY_IMAGE_UNKNOWN : 0u);
     copy_text(header->comm, sizeof(header->comm), VG_(basename)(program));
     VG_(client_fname)(header->program, sizeof(header->program), True);
@@ -233,7 +240,7 @@ static int create(void)
     enum { NUMBER_MOST = 1 << 20 };
     for (int number = 1; number < NUMBER_MOST; number++) {
         VG_(snprintf)(path, sizeof(path), "%s/%06d.image", image_options.recording, number);
-        SysRes result = VG_(open)(path, VKI_O_WRONLY | VKI_O_CREAT | VKI_O_EXCL, 0666);
+        SysRes result = VG_(open)(path, VKI_O_RDWR | VKI_O_CREAT | VKI_O_EXCL, 0666);
         if (!sr_isError(result))
             return (int)sr_Res(result);
         if (sr_Err(result) != VKI_EEXIST)
@@ -266,17 +273,40 @@ static bool is_sealed(void)
     return !sr_isError(VG_(stat)(seal, &status));
 }
 
+/* Whether the recorder still waits for what is written. The recording may be out of sight. */
+static bool is_open(void)
+{
+    struct tally_image_header header;
+    if (image_fd < 0)
+        return false;
+    VG_(lseek)(image_fd, 0, VKI_SEEK_SET);
+    return VG_(read)(image_fd, &header, sizeof(header)) == (Int)sizeof(header) &&
+           !(header.flags & TALLY_IMAGE_CLOSED);
+}
+
 void image_begin(void)
 {
+    if (image_fd >= 0)
+        VG_(close)(image_fd); /* of the parent */
     struct writer writer = {.fd = is_sealed() ? -1 : create()};
     start_ns = now_ns();
+    is_alone = false;
+    image_fd = -1;
     if (writer.fd < 0) {
         path[0] = '\0';
         return;
     }
+    image_fd = writer.fd = VG_(safe_fd)(writer.fd);
     describe(&writer.header);
     write_header(&writer);
-    VG_(close)(writer.fd);
+}
+
+void image_check(void)
+{
+    Int fd = path[0] ? VG_(fd_open)(path, VKI_O_WRONLY, 0) : -1;
+    is_alone |= fd < 0;
+    if (fd >= 0)
+        VG_(close)(fd);
 }
 
 void image_show_progress(void)
@@ -284,16 +314,14 @@ void image_show_progress(void)
     enum { INTERVAL_MS = 500 };
     static UInt next_ms;
     UInt now_ms = VG_(read_millisecond_timer)();
-    if (now_ms < next_ms || !path[0])
+    if (now_ms < next_ms)
         return;
     next_ms = now_ms + INTERVAL_MS;
-    uint64_t count = machine_totals.raw[TALLY_RAW_INSTRUCTIONS];
-    Int fd = VG_(fd_open)(path, VKI_O_WRONLY, 0);
-    if (fd < 0)
+    if (!is_open())
         return;
-    VG_(lseek)(fd, __builtin_offsetof(struct tally_image_header, progress), VKI_SEEK_SET);
-    VG_(write)(fd, &count, sizeof(count));
-    VG_(close)(fd);
+    uint64_t count = machine_totals.raw[TALLY_RAW_INSTRUCTIONS];
+    VG_(lseek)(image_fd, __builtin_offsetof(struct tally_image_header, progress), VKI_SEEK_SET);
+    VG_(write)(image_fd, &count, sizeof(count));
 }
 
 static void write_threads(struct writer *writer)
@@ -310,11 +338,10 @@ static void write_threads(struct writer *writer)
 
 void image_end(void)
 {
-    struct writer writer = {.fd = -1};
-    if (path[0] && !is_sealed())
-        writer.fd = VG_(fd_open)(path, VKI_O_WRONLY, 0);
-    if (writer.fd < 0)
+    struct writer writer = {.fd = image_fd};
+    if (!is_open())
         return;
+    VG_(lseek)(writer.fd, 0, VKI_SEEK_SET);
     describe(&writer.header);
     write_header(&writer);
     if (!image_options.refusal[0])
@@ -331,4 +358,5 @@ void image_end(void)
     VG_(lseek)(writer.fd, 0, VKI_SEEK_SET);
     write_header(&writer);
     VG_(close)(writer.fd);
+    image_fd = -1;
 }

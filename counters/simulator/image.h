@@ -20,6 +20,9 @@ struct image_options {
 
 extern struct image_options image_options;
 
+/* Before a fork or an exec: notes if what comes of it will not be able to write an image, because
+ * this process dropped its privileges or changed its root. */
+void image_check(void);
 /* Begins an image: a file with a header only, which says that this process is running. */
 void image_begin(void);
 /* Now and then: tells the recorder how far it is. */

@@ -53,6 +53,12 @@ static void on_exit(ThreadId id)
 
 /* Processes */
 
+static void before_fork(ThreadId id)
+{
+    (void)id;
+    image_check();
+}
+
 static void on_fork_child(ThreadId id)
 {
     for (UInt i = 0; i < VG_N_THREADS; i++)
@@ -72,6 +78,7 @@ static void before_call(ThreadId id, UInt number, UWord *arguments, UInt count)
     (void)count;
     if (number != __NR_execve && number != __NR_execveat)
         return;
+    image_check();
     attribution_close();
     machine_settle();
     image_end();
@@ -211,7 +218,7 @@ static void before_options(void)
     VG_(track_stop_client_code)(on_stop);
     VG_(track_pre_thread_ll_exit)(on_exit);
     VG_(track_pre_deliver_signal)(versions_before_signal);
-    VG_(atfork)(NULL, NULL, on_fork_child);
+    VG_(atfork)(before_fork, NULL, on_fork_child);
 }
 
 VG_DETERMINE_INTERFACE_VERSION(before_options)

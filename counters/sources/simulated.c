@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,6 +212,19 @@ struct totals {
     char refusal[128];
 };
 
+/* What outlives the run may not write to a recording that is going to be sealed. */
+static void close_image(int directory, const char *name, const struct tally_image_header *header)
+{
+    const size_t offset = offsetof(struct tally_image_header, flags);
+    uint32_t flags = header->flags | TALLY_IMAGE_CLOSED;
+    int fd = openat(directory, name, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (pwrite(fd, &flags, sizeof(flags), (off_t)offset) < 0)
+        unlinkat(directory, name, 0);
+    close(fd);
+}
+
 static void add_image(struct totals *totals, const struct tally_image_header *header)
 {
     if (header->state == TALLY_IMAGE_SAMPLING) {
@@ -228,7 +242,7 @@ static void add_image(struct totals *totals, const struct tally_image_header *he
         snprintf(totals->refusal, sizeof(totals->refusal), "%.127s", header->refusal);
 }
 
-static int read_totals(int directory, struct totals *totals)
+static int read_totals(int directory, bool is_over, struct totals *totals)
 {
     int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
@@ -237,8 +251,11 @@ static int read_totals(int directory, struct totals *totals)
         return tally_error("cannot read the recording: %s.", strerror(errno));
     for (struct dirent *entry = readdir(list); entry; entry = readdir(list)) {
         struct tally_image_header header;
-        if (read_header(directory, entry->d_name, &header))
-            add_image(totals, &header);
+        if (!read_header(directory, entry->d_name, &header))
+            continue;
+        add_image(totals, &header);
+        if (is_over && header.state == TALLY_IMAGE_SAMPLING)
+            close_image(directory, entry->d_name, &header);
     }
     closedir(list);
     return 0;
@@ -266,13 +283,15 @@ int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *image
     enum { PATIENCE_MS = 5000, STEP_MS = 20 };
     const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
     struct totals totals;
-    if (read_totals(directory, &totals) < 0)
+    if (read_totals(directory, false, &totals) < 0)
         return TALLY_ERROR;
     for (int waited = 0; totals.running && waited < PATIENCE_MS; waited += STEP_MS) {
         nanosleep(&step, NULL);
-        if (read_totals(directory, &totals) < 0)
+        if (read_totals(directory, false, &totals) < 0)
             return TALLY_ERROR;
     }
+    if (read_totals(directory, true, &totals) < 0)
+        return TALLY_ERROR;
     if (totals.killed || totals.running)
         tally_run_note(run,
                        "%" PRIu32 " processes were killed and %" PRIu32 " outlive the program: "
@@ -286,6 +305,10 @@ int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *image
                 : "%s never ran: nothing is simulated; name it as the rows of report do, "
                   "or give FILE:LINE.",
             within);
+    if (totals.flags & TALLY_IMAGE_ALONE)
+        tally_run_note(run,
+                       "a process dropped its privileges or changed its root before it started "
+                       "others: those could not write to the recording and are not counted.");
     if (totals.flags & TALLY_IMAGE_UNKNOWN)
         tally_run_note(run, "this valgrind does not know an instruction of the program, which got "
                             "SIGILL for it; a newer one may.");

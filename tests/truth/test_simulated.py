@@ -11,6 +11,7 @@ import pytest
 def test_threads_and_children(simulate, any_python, write):
     program = write("""
         import os, subprocess, sys, threading
+        sys.setswitchinterval(1000) # a switch costs instructions, and when they come is chance
         def work(n):
             for i in range(n):
                 i ^ 1
@@ -190,3 +191,34 @@ def test_interpreter_loaded_late(simulate, need, build_c, workloads, tmp_path):
     assert sums(rows) == totals
     assert self_of(rows, "calls", "work") == 2
     assert self_of(rows, "PAPI_TOT_INS", "work", 4) > 10 * 20000
+
+
+def test_dropped_privileges_and_another_root(simulate, python, run_cli, tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("only root can drop privileges and change the root folder")
+    work = """
+        import os
+        def work(n):
+            for i in range(n):
+                i ^ 1
+    """
+    (tmp_path / "jail").mkdir()
+    jailed = write(tmp_path, "jailed.py", work + """
+        os.chroot("jail")
+        os.chdir("/")
+        work(10000)
+    """)
+    dropped = write(tmp_path, "dropped.py", work + """
+        os.setgid(65534)
+        os.setuid(65534)
+        work(10000)
+        if os.fork() == 0:
+            os._exit(0)
+        os.wait()
+    """)
+    for program, alone in ((jailed, False), (dropped, True)):
+        rows, totals = simulate([python, "-W", "ignore", program], "-e", "PAPI_TOT_INS,calls")
+        assert sums(rows) == totals
+        assert self_of(rows, "calls", "work") == 1
+        assert self_of(rows, "PAPI_TOT_INS", "work") > 10 * 10000
+        assert ("dropped its privileges" in run_cli(["report", "-i", "rec"]).stdout) == alone
