@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 /* CSV */
 
@@ -188,9 +189,32 @@ static double per_cent(double part, double whole)
     return whole > 0 ? 100 * part / whole : 0;
 }
 
-static void print_value_heading(FILE *out, const struct tally_profile *profile, int sort)
+/* The columns of a terminal; 0: no terminal, and no bound. */
+static size_t width_of(FILE *out)
+{
+    struct winsize size = {0};
+    return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/* Which events there is room for beside the sorted one and a name; returns how many are not. */
+static size_t choose_events(FILE *out, size_t event_count, int sort, bool *shown)
+{
+    enum { SORTED = 43, OTHER = 22, NAME = 40 };
+    size_t width = width_of(out), used = SORTED + NAME, hidden = 0;
+    for (size_t e = 0; e < event_count; e++) {
+        shown[e] = (int)e == sort || !width || used + OTHER <= width;
+        used += shown[e] && (int)e != sort ? OTHER : 0;
+        hidden += !shown[e];
+    }
+    return hidden;
+}
+
+static void print_value_heading(FILE *out, const struct tally_profile *profile, int sort,
+                                const bool *shown)
 {
     for (size_t e = 0; e < profile->event_count; e++) {
+        if (!shown[e])
+            continue;
         const char *name = profile->run->events[e].event.name;
         if ((int)e == sort)
             fprintf(out, "%-41.41s  ", name);
@@ -199,6 +223,8 @@ static void print_value_heading(FILE *out, const struct tally_profile *profile, 
     }
     fputc('\n', out);
     for (size_t e = 0; e < profile->event_count; e++) {
+        if (!shown[e])
+            continue;
         if ((int)e == sort)
             fprintf(out, "%12s %6s %13s %7s  ", "self", "%", "95 % of it", "incl. %");
         else
@@ -207,9 +233,11 @@ static void print_value_heading(FILE *out, const struct tally_profile *profile, 
 }
 
 static void print_values(FILE *out, const struct tally_profile *profile,
-                         const struct tally_row *row, int sort)
+                         const struct tally_row *row, int sort, const bool *shown_events)
 {
     for (size_t e = 0; e < profile->event_count; e++) {
+        if (!shown_events[e])
+            continue;
         const struct tally_row_value *value = &row->values[e];
         enum tally_unit unit = profile->run->events[e].event.unit;
         double total = tally_profile_total(profile, (int)e);
@@ -262,16 +290,25 @@ static void print_row_name(FILE *out, const struct tally_view *view, const struc
 
 void tally_report_text(FILE *out, const struct tally_view *view, size_t limit, int sort)
 {
-    print_value_heading(out, view->profile, sort);
+    bool shown_events[TALLY_MAX_EVENTS];
+    size_t hidden = choose_events(out, view->profile->event_count, sort, shown_events);
+    print_value_heading(out, view->profile, sort, shown_events);
     fprintf(out, "%s\n", tally_view_names[view->kind]);
     size_t shown = 0;
     for (size_t i = 0; i < view->row_count && (!limit || i < limit); i++, shown++) {
-        print_values(out, view->profile, &view->rows[i], sort);
+        print_values(out, view->profile, &view->rows[i], sort, shown_events);
         print_row_name(out, view, &view->rows[i]);
         fputc('\n', out);
     }
     if (shown < view->row_count)
         fprintf(out, "(%zu more rows; --limit 0 shows all)\n", view->row_count - shown);
+    if (!hidden)
+        return;
+    fputs("(no room for", out);
+    for (size_t e = 0, named = 0; e < view->profile->event_count; e++)
+        if (!shown_events[e])
+            fprintf(out, "%s %s", named++ ? "," : "", view->profile->run->events[e].event.name);
+    fputs("; --sort EVENT or a wider terminal shows them)\n", out);
 }
 
 /* Heading */

@@ -1,11 +1,15 @@
 """record and report, as a user meets them: statuses, sentences, and what is left behind."""
 
+import fcntl
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -398,6 +402,38 @@ sink(79)
     nodes = {line.split(",")[0] for line in done.report("--tree", "--csv").splitlines()
              if ",sink," in line}
     assert len(nodes) == 80
+
+
+def on_terminal(tallystack, columns, *arguments):
+    """What the command prints on a terminal so wide."""
+    ours, its = os.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen([tallystack, *map(str, arguments)], stdin=its, stdout=its,
+                          stderr=its) as process:
+        os.close(its)
+        text = b""
+        while select.select([ours], [], [], 30)[0]:
+            try:
+                text += os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+        assert process.wait() == 0
+    os.close(ours)
+    return text.decode().replace("\r\n", "\n")
+
+
+def test_events_for_which_a_terminal_has_no_room(record, python, workloads, tallystack,
+                                                 kernel_events):
+    done = record(python, workloads / "fresh_pages.py", "100",
+                  options=["-e", "page-faults:1,task-clock,context-switches"])
+    wide = on_terminal(tallystack, 200, "report", "-i", done.path)
+    assert "context-switches   " in wide and "no room" not in wide
+    narrow = on_terminal(tallystack, 110, "report", "-i", done.path, "--sort", "task-clock")
+    heading = next(line for line in narrow.splitlines() if not line.startswith(" ")
+                   and "task-clock   " in line)
+    assert heading.split() == ["page-faults", "task-clock"]
+    assert "(no room for context-switches; " in narrow
+    assert "no room" not in done.report()
 
 
 @pytest.mark.parametrize("arguments", [["--by", "colour"], ["--limit", "x"], ["extra"], ["--nope"]])
