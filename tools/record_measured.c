@@ -48,6 +48,7 @@ static int run_program(struct record *record, struct tally_session *session,
                        "writing samples ended early (%s); what is missing is in the "
                        "row [lost].",
                        stop_reason(news.stopped));
+    record->run.watch_ns = news.watch_ns;
     if (news.watch_gap)
         tally_run_note(&record->run, "%s", news.watch_gap);
     if (!news.images)

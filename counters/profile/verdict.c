@@ -7,7 +7,7 @@
 #define BLOCKED         (1.0 / 3)
 #define BLOCKED_AHEAD   0.6
 #define KERNEL          0.25
-#define FAULTS          0.5
+#define FAULTS          0.4
 #define MEMORY_CYCLES   0.4
 #define BRANCH_CYCLES   0.2
 #define FETCH_CYCLES    0.2
@@ -122,12 +122,17 @@ static void judge_cpu(const struct tally_evidence *evidence, struct tally_findin
     double all = evidence->user_ns + evidence->system_ns;
     bool has_split = evidence->user_ns >= 0 && evidence->system_ns >= 0 && all > 0;
     double kernel = has_split ? evidence->system_ns / all : 0;
-    double faults = has_split && evidence->faults >= 0 && evidence->system_ns > 0
-                        ? evidence->faults * known(evidence->fault_ns) / evidence->system_ns
-                        : 0;
+    double fault_ns = known(evidence->faults) * known(evidence->fault_ns);
+    double faults = has_split && evidence->system_ns > 0 ? fault_ns / evidence->system_ns : 0;
+    double cpu = evidence->accounts[TALLY_STATE_RUNNING];
     if (kernel >= KERNEL && faults >= FAULTS) {
         find(out, TALLY_VERDICT_PAGE_FAULT, "kernel time in page faults, estimated",
              faults < 1 ? faults : 1, FAULTS);
+        return;
+    }
+    if (!has_split && cpu > 0 && fault_ns >= FAULTS * cpu) {
+        find(out, TALLY_VERDICT_PAGE_FAULT, "CPU time in page faults, estimated",
+             fault_ns < cpu ? fault_ns / cpu : 1, FAULTS);
         return;
     }
     if (kernel >= KERNEL) {

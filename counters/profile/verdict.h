@@ -12,7 +12,8 @@
  *
  *   Of time on a CPU: programs that compute spend little in the kernel, so a quarter of it there is
  *   system-call-bound, or page-fault-bound if page faults, at what one was measured to cost from
- *   mapping to unmapping, stand for half of that quarter's time.
+ *   mapping to unmapping, stand for two fifths of that (at the least: one is measured at its best).
+ *   Where the kernel's part is not known, as of functions, two fifths of all time on a CPU.
  *
  *   Memory-, branch- and front-end-bound: a fifth of the cycles (front end and branches) or two
  *   fifths (memory) by KCachegrind's estimate, 1 an instruction, 10 a first-level miss or a

@@ -61,6 +61,7 @@ struct tally_watch {
     uint64_t *bytes_left;
     uint64_t round_ns; /* when the last round was */
     uint64_t cpu_ns;   /* of the recorder, after the last round */
+    uint64_t first_cpu_ns;
     uint64_t random;
     size_t process_count;
     struct process **processes;
@@ -101,6 +102,11 @@ int tally_watch_descriptor(const struct tally_watch *watch)
     return watch->timer;
 }
 
+uint64_t tally_watch_cost(const struct tally_watch *watch)
+{
+    return watch->first_cpu_ns ? clock_ns(CLOCK_PROCESS_CPUTIME_ID) - watch->first_cpu_ns : 0;
+}
+
 const char *tally_watch_gap(const struct tally_watch *watch)
 {
     return watch->gap[0] ? watch->gap : NULL;
@@ -121,14 +127,14 @@ void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
     watch->processes =
         tally_realloc(watch->processes, watch->process_count + 1, sizeof(struct process *));
     watch->processes[watch->process_count++] = process;
-    if (watch->process_count == 1) {
+    if (!watch->first_cpu_ns) {
         struct rlimit limit; /* two descriptors are kept open for each thread */
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
             limit.rlim_cur = limit.rlim_max;
             setrlimit(RLIMIT_NOFILE, &limit);
         }
         watch->round_ns = clock_ns(CLOCK_MONOTONIC);
-        watch->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+        watch->first_cpu_ns = watch->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
         set_timer(watch, SHORTEST_ROUND_NS);
     }
 }

@@ -1,0 +1,137 @@
+"""What threads wait for, and what bounds a program, on programs that are known by construction."""
+
+import concurrent.futures
+import json
+import os
+
+import pytest
+
+WAITING = {
+    "sleep": "sleeping",
+    "gil": "GIL-bound",
+    "http": "I/O-bound (network)",
+    "pipe": "I/O-bound (pipe)",
+    "child": "child-bound",
+    "child_read": "child-bound",
+    "lock": "lock-bound",
+    "workers": "sleeping",
+    "coroutines": "sleeping",
+}
+BUSY = {
+    "cpu": "CPU-bound (interpreter)",
+    "faults": "page-fault-bound",
+    "calls": "system-call-bound",
+}
+STARVED = "starved (no CPU to run on)"
+TRIES = 4
+
+
+@pytest.fixture
+def diagnose(run_cli, workloads, tmp_path, read_csv):
+    """diagnose(python, kind): the rows of the diagnosis by scope, and the recording's path."""
+    def run(python, kind, *args, number=0):
+        path = tmp_path / f"{python.version}-{kind}-{number}.rec"
+        recorded = run_cli(["record", "-q", "-o", path, "--", python, "-B",
+                            workloads / "waits.py", kind, *args])
+        assert recorded.returncode == 0, recorded.stderr
+        told = run_cli(["diagnose", "-i", path, "--csv"])
+        assert told.returncode == 0 and told.stderr == ""
+        rows = read_csv(told.stdout)
+        assert [row["scope"] for row in rows].count("program") == 1
+        assert rows[0]["scope"] == "program"
+        return rows, path, recorded.stdout
+    return run
+
+
+def accounts_of(run_cli, read_csv, path, by="function"):
+    """(thing, account): the row of the accounts, numbers in seconds."""
+    told = run_cli(["report", "-i", path, "-e", "waits", "--by", by, "--csv"])
+    assert told.returncode == 0, told.stderr
+    rows = {}
+    for row in read_csv(told.stdout):
+        numbers = {name: float(row[name] or "nan") / 1e9
+                   for name in ("self", "self_low", "self_high")}
+        rows[row[by], row["event"]] = {**row, **numbers}
+    return rows
+
+
+def verdict_on_a_cpu(diagnose, python, kind, *args):
+    """Where the machine is busy with other things, starved is true; it may be quieter soon."""
+    for number in range(1, TRIES):
+        rows, _, _ = diagnose(python, kind, *args, number=number)
+        if rows[0]["verdict"] != STARVED:
+            return rows[0]["verdict"]
+    if os.getloadavg()[0] <= len(os.sched_getaffinity(0)):
+        return STARVED
+    pytest.skip("other programs have this machine's CPUs")
+
+
+def test_what_it_waits_for(any_python, diagnose):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        told = pool.map(lambda kind: diagnose(any_python, kind)[0][0]["verdict"], WAITING)
+        verdicts = dict(zip(WAITING, told))
+    for kind in WAITING:  # once more without the others beside it
+        if verdicts[kind] == STARVED:
+            verdicts[kind] = verdict_on_a_cpu(diagnose, any_python, kind)
+    assert verdicts == WAITING
+
+
+@pytest.mark.parametrize("kind", BUSY)
+def test_what_it_runs(any_python, diagnose, kind):
+    assert verdict_on_a_cpu(diagnose, any_python, kind) == BUSY[kind]
+
+
+def test_native_code(python, diagnose, need):
+    import subprocess
+    has_numpy = not subprocess.run([python, "-c", "import numpy"], stderr=subprocess.DEVNULL
+                                   ).returncode
+    need("numpy", has_numpy, f"no numpy for {python}")
+    assert verdict_on_a_cpu(diagnose, python, "product") == "CPU-bound (compute)"
+
+
+def test_disk(any_python, diagnose, tmp_path, need):
+    try:
+        os.close(os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR | os.O_DIRECT))
+    except OSError as error:
+        need("direct I/O", False, f"no direct I/O in {tmp_path}: {error.strerror}")
+    verdict = verdict_on_a_cpu(diagnose, any_python, "disk", tmp_path)
+    assert verdict == "I/O-bound (disk)"
+
+
+def test_starved(any_python, diagnose):
+    rows, _, _ = diagnose(any_python, "starved")
+    assert rows[0]["verdict"] == STARVED
+
+
+def test_shares(python, diagnose, run_cli, read_csv):
+    runs, enough = 8, 5  # fewer inside intervals of 95 % have a chance of 1 in 2000
+    inside = {"asleep": 0, "ask": 0}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda number: diagnose(python, "shares", number=number), range(runs)))
+    for _, path, stdout in done:
+        measured = json.loads(stdout)
+        rows = accounts_of(run_cli, read_csv, path)
+        for function, event, least in (("asleep", "sleep", 15 * 0.06), ("ask", "socket", 15 * 0.01)):
+            row = rows[f"shares.<locals>.{function}", event]
+            # Between what was asked for and what passed, readiness without a CPU included.
+            inside[function] += row["self_low"] <= measured[function] and row["self_high"] >= least
+        on_cpu = rows["burn", "on-cpu"]
+        assert on_cpu["self_low"] <= 15 * 0.03 * 1.05 and on_cpu["self_high"] >= 15 * 0.03 * 0.95
+    assert min(inside.values()) >= enough, inside
+
+
+def test_many_threads(any_python, diagnose, run_cli, read_csv):
+    """The accounts close, no wait is interrupted, and the watcher keeps to its bound."""
+    rows, path, stdout = diagnose(any_python, "many")
+    said = json.loads(stdout)
+    assert said["interrupted"] == 0
+    threads = {}
+    for (name, _), row in accounts_of(run_cli, read_csv, path, "thread").items():
+        threads[name] = threads.get(name, 0) + row["self"]
+    walls = sorted(said["walls"])
+    accounts = sorted(threads.values())[:len(walls)]
+    assert len(threads) == len(walls) + 1  # and the main thread
+    for account, wall in zip(accounts, walls):
+        assert account == pytest.approx(wall, rel=0.01, abs=0.005)
+    session = json.loads((path / "session.json").read_text())
+    assert session["watch_ns"] <= 0.011 * session["wall_ns"] + 20e6

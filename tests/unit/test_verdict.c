@@ -1,0 +1,135 @@
+/* Verdicts, which are a pure function: at their thresholds, and with evidence missing. */
+#include "profile/verdict.h"
+#include "unit.h"
+
+#include <string.h>
+
+static enum tally_verdict judged(const struct tally_evidence *evidence)
+{
+    struct tally_finding finding;
+    tally_judge(evidence, &finding);
+    return finding.verdict;
+}
+
+/* Shares of the wall time. */
+static struct tally_evidence with(int account, double share, int other, double rest)
+{
+    struct tally_evidence evidence;
+    tally_evidence_init(&evidence);
+    evidence.accounts[account] += share;
+    evidence.accounts[other] += rest;
+    return evidence;
+}
+
+static void test_what_most_time_is(void **state)
+{
+    static const struct {
+        int account;
+        enum tally_verdict verdict;
+    } cases[] = {
+        {TALLY_STATE_SLEEP, TALLY_VERDICT_SLEEPING}, {TALLY_STATE_POLL, TALLY_VERDICT_SLEEPING},
+        {TALLY_STATE_FILE, TALLY_VERDICT_DISK},      {TALLY_STATE_SOCKET, TALLY_VERDICT_NETWORK},
+        {TALLY_STATE_PIPE, TALLY_VERDICT_PIPE},      {TALLY_STATE_CHILD, TALLY_VERDICT_CHILD},
+        {TALLY_STATE_OTHER, TALLY_VERDICT_BALANCED},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tally_evidence evidence = with(cases[i].account, 60, TALLY_STATE_RUNNING, 40);
+        struct tally_finding finding;
+        tally_judge(&evidence, &finding);
+        assert_int_equal(finding.verdict, cases[i].verdict);
+        assert_true(finding.value == 0.6 && finding.threshold == 0.5);
+        evidence = with(cases[i].account, 55, TALLY_STATE_RUNNING, 45);
+        assert_int_equal(judged(&evidence), TALLY_VERDICT_BALANCED);
+    }
+}
+
+/* What others hold needs a third, and 0.6 of the largest. */
+static void test_what_others_hold(void **state)
+{
+    static const struct {
+        int account;
+        enum tally_verdict verdict;
+    } cases[] = {{TALLY_STATE_LOCK, TALLY_VERDICT_LOCK},
+                 {TALLY_STATE_GIL, TALLY_VERDICT_GIL},
+                 {TALLY_STATE_RUNNABLE, TALLY_VERDICT_STARVED}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tally_evidence evidence = with(cases[i].account, 40, TALLY_STATE_SLEEP, 60);
+        assert_int_equal(judged(&evidence), cases[i].verdict);
+        evidence = with(cases[i].account, 36, TALLY_STATE_SLEEP, 64);
+        assert_int_equal(judged(&evidence), TALLY_VERDICT_SLEEPING);
+        evidence.accounts[TALLY_STATE_SLEEP] = 37;
+        evidence.accounts[TALLY_STATE_PIPE] = 37;
+        evidence.accounts[cases[i].account] = 26;
+        assert_int_equal(judged(&evidence), TALLY_VERDICT_BALANCED);
+    }
+}
+
+static struct tally_evidence on_cpu(double user, double system)
+{
+    struct tally_evidence evidence = with(TALLY_STATE_RUNNING, user + system, TALLY_STATE_SLEEP, 0);
+    evidence.user_ns = user;
+    evidence.system_ns = system;
+    evidence.native_share = 0;
+    return evidence;
+}
+
+static void test_time_on_a_cpu(void **state)
+{
+    (void)state;
+    struct tally_evidence evidence = on_cpu(76, 24);
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_INTERPRETER);
+    evidence.native_share = 0.51;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_COMPUTE);
+    evidence = on_cpu(75, 25);
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_SYSTEM_CALL);
+    evidence.faults = 9;
+    evidence.fault_ns = 1;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_SYSTEM_CALL);
+    evidence.faults = 10;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_PAGE_FAULT);
+}
+
+/* Only counters tell what the processor waits for. */
+static void test_counters(void **state)
+{
+    (void)state;
+    struct tally_evidence evidence = on_cpu(100, 0);
+    evidence.last_level_misses = 1000;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_INTERPRETER);
+    evidence.instructions = 1000;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_MEMORY);
+    evidence.last_level_misses = 6; /* 600 of 1600: below two fifths */
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_INTERPRETER);
+    evidence.mispredictions = 50; /* 500 of 2100 */
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_BRANCH);
+    evidence.mispredictions = -1;
+    evidence.fetch_misses = 50;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_FRONT_END);
+    evidence.cycles = 100000; /* measured: the misses are nothing */
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_INTERPRETER);
+}
+
+static void test_nothing(void **state)
+{
+    (void)state;
+    struct tally_evidence evidence;
+    struct tally_finding finding;
+    tally_evidence_init(&evidence);
+    tally_judge(&evidence, &finding);
+    assert_int_equal(finding.verdict, TALLY_VERDICT_BALANCED);
+    assert_string_equal(finding.evidence, "nothing was recorded");
+    for (int i = 0; i < TALLY_VERDICTS; i++)
+        assert_true(strlen(tally_verdict_names[i]) > 0 && strlen(tally_verdict_advice[i]) > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_most_time_is), cmocka_unit_test(test_what_others_hold),
+        cmocka_unit_test(test_time_on_a_cpu),     cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
