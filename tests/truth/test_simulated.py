@@ -1,6 +1,6 @@
 """What is simulated: threads and children are followed, what cannot be is refused in a sentence.
 
-How right the counts are is in test_simulated_sums.py and test_simulated_memory.py.
+How right the counts are is in test_simulated_sums.py, _memory.py and _peers.py.
 """
 
 import os
