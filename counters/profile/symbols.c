@@ -1,6 +1,7 @@
 #include "profile/symbols.h"
 
 #include "base/buffer.h"
+#include "profile/index.h"
 #include "profile/intern.h"
 
 #include <elfutils/libdwfl.h>
@@ -18,6 +19,10 @@ struct tally_symbols {
     const struct tally_profile *profile;
     struct object *objects; /* profile->loaded_count of them */
     struct tally_interned *names;
+    struct tally_index
+        known;            /* (image, address): finding a symbol means reading through them all */
+    const char **name_of; /* by its index */
+    size_t name_room;
 };
 
 static char *debug_path;
@@ -48,6 +53,8 @@ void tally_symbols_free(struct tally_symbols *symbols)
             dwfl_end(symbols->objects[i].session);
     free(symbols->objects);
     tally_interned_free(symbols->names);
+    tally_index_release(&symbols->known);
+    free(symbols->name_of);
     free(symbols);
 }
 
@@ -71,7 +78,7 @@ static const char *symbol_at(struct object *object, uint64_t pc)
     return module ? dwfl_module_addrname(module, pc) : NULL;
 }
 
-const char *tally_symbols_name(struct tally_symbols *symbols, uint32_t image, uint64_t pc)
+static const char *find_name(struct tally_symbols *symbols, uint32_t image, uint64_t pc)
 {
     struct tally_buffer text = {0};
     tally_buffer_printf(&text, "[unknown]");
@@ -90,6 +97,21 @@ const char *tally_symbols_name(struct tally_symbols *symbols, uint32_t image, ui
     const char *name = tally_intern(&symbols->names, text.data);
     tally_buffer_release(&text);
     return name;
+}
+
+const char *tally_symbols_name(struct tally_symbols *symbols, uint32_t image, uint64_t pc)
+{
+    bool is_new;
+    uint32_t index = tally_index_of(&symbols->known, (struct tally_key){image, pc, 0}, &is_new);
+    if (!is_new)
+        return symbols->name_of[index];
+    if (index >= symbols->name_room) {
+        symbols->name_room = symbols->name_room ? symbols->name_room * 2 : 256;
+        symbols->name_of =
+            tally_realloc(symbols->name_of, symbols->name_room, sizeof(*symbols->name_of));
+    }
+    symbols->name_of[index] = find_name(symbols, image, pc);
+    return symbols->name_of[index];
 }
 
 void tally_symbols_resolve(struct tally_symbols *symbols, tally_progress *progress, void *context)
