@@ -374,6 +374,7 @@ static bool is_repeated(Addr address)
     while ((*code & 0xf0) == 0x40 || *code == 0x66 || *code == 0xf2 || *code == 0xf3);
     return (*code >= 0xa4 && *code <= 0xa7) || (*code >= 0xaa && *code <= 0xaf);
 #else
+    (void)address;
     return false;
 #endif
 }
