@@ -109,6 +109,16 @@ static void print_accounts(FILE *out, const struct tally_diagnosis *diagnosis)
     }
 }
 
+/* The watcher sees the thread that waits, not the tasks whose turn it may be next. */
+static void print_loops(FILE *out, const struct tally_diagnosis *diagnosis)
+{
+    const struct tally_evidence *evidence = &diagnosis->subjects[0].evidence;
+    if (evidence->accounts[TALLY_STATE_POLL] > 0.01 * wall_of(evidence))
+        fputs("\nWaiting in an event loop (poll) is the loop's: which of its tasks awaited is not "
+              "known.\n",
+              out);
+}
+
 static void print_subjects(FILE *out, const struct tally_diagnosis *diagnosis)
 {
     fprintf(out, "\n%12s  %-26s %6s  %s\n", "wall", "verdict", "share", "what");
@@ -161,6 +171,7 @@ void tally_diagnosis_text(FILE *out, const struct tally_diagnosis *diagnosis)
                 diagnosis->accounts->profile->run->command);
     if (diagnosis->has_waits)
         print_accounts(out, diagnosis);
+    print_loops(out, diagnosis);
     print_subjects(out, diagnosis);
     print_blockers(out, diagnosis);
 }

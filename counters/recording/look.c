@@ -140,6 +140,33 @@ static enum tally_state state_of_select(const struct tally_eye *eye, uint64_t co
     return found == 1 ? state_of_descriptor(eye, descriptor) : TALLY_STATE_POLL;
 }
 
+/*
+ * With a timer set, or nothing but the loop's own wake-up descriptor, a loop is idle until then.
+ * Without a timer it waits for its sockets.
+ */
+static enum tally_state state_of_epoll(const struct tally_eye *eye, uint64_t epoll,
+                                       int32_t timeout_ms)
+{
+    char path[48], line[128];
+    int sockets = 0, others = 0;
+    if (timeout_ms >= 0)
+        return TALLY_STATE_POLL;
+    snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)eye->pid, (int)epoll);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file)) {
+        int fd;
+        if (sscanf(line, "tfd: %d", &fd) != 1)
+            continue;
+        if (state_of_descriptor(eye, (uint64_t)fd) == TALLY_STATE_SOCKET)
+            sockets++;
+        else
+            others++;
+    }
+    if (file)
+        fclose(file);
+    return sockets > 1 && !others ? TALLY_STATE_SOCKET : TALLY_STATE_POLL;
+}
+
 static enum tally_state state_of_futex(const struct tally_eye *eye, uint64_t address)
 {
     return address - eye->runtime < eye->runtime_size ? TALLY_STATE_GIL : TALLY_STATE_LOCK;
@@ -168,10 +195,11 @@ static enum tally_state state_of_call(const struct tally_eye *eye, long number,
     case SYS_epoll_wait:
 #endif
     case SYS_epoll_pwait:
+        return state_of_epoll(eye, args[0], (int32_t)args[3]);
 #ifdef SYS_epoll_pwait2
     case SYS_epoll_pwait2:
-#endif
         return TALLY_STATE_POLL;
+#endif
     case SYS_nanosleep:
     case SYS_clock_nanosleep:
         return TALLY_STATE_SLEEP;

@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -16,6 +17,7 @@ WAITING = {
     "lock": "lock-bound",
     "workers": "sleeping",
     "coroutines": "sleeping",
+    "streams": "I/O-bound (network)",
 }
 BUSY = {
     "cpu": "CPU-bound (interpreter)",
@@ -82,7 +84,6 @@ def test_what_it_runs(any_python, diagnose, kind):
 
 
 def test_native_code(python, diagnose, need):
-    import subprocess
     has_numpy = not subprocess.run([python, "-c", "import numpy"], stderr=subprocess.DEVNULL
                                    ).returncode
     need("numpy", has_numpy, f"no numpy for {python}")
@@ -101,6 +102,21 @@ def test_disk(any_python, diagnose, tmp_path, need):
 def test_starved(any_python, diagnose):
     rows, _, _ = diagnose(any_python, "starved")
     assert rows[0]["verdict"] == STARVED
+
+
+def test_without_rights(any_python, tallystack, workloads, tmp_path, run_cli, read_csv):
+    """What others may not look into: on a CPU against waiting stays right, and a note says so."""
+    path = tmp_path / "unseen.rec"
+    without = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]
+    subprocess.run([*(without if os.geteuid() == 0 else []), tallystack, "record", "-q", "-o", path,
+                    "--", any_python, "-B", workloads / "waits.py", "unseen"], check=True)
+    rows = accounts_of(run_cli, read_csv, path, "process")
+    seconds = {account: row["self"] for (_, account), row in rows.items()}
+    assert seconds["other-wait"] + seconds["not-looked-at"] == pytest.approx(1, rel=0.02)
+    assert 0.5 <= seconds["on-cpu"] < 0.8  # start-up included
+    assert not {"sleep", "lock", "gil"} & set(seconds)
+    told = run_cli(["diagnose", "-i", path])
+    assert "its system calls may not be read" in told.stdout
 
 
 def test_shares(python, diagnose, run_cli, read_csv):

@@ -132,6 +132,38 @@ def coroutines():
     asyncio.run(main())
 
 
+def streams():
+    """An event loop that waits for nothing but a slow server."""
+    import asyncio
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        peer, _ = server.accept()
+        for _ in range(6):
+            time.sleep(0.25)
+            peer.send(b"line\n")
+        peer.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+
+    async def main():
+        reader, writer = await asyncio.open_connection(*server.getsockname())
+        while await reader.readline():
+            pass
+        writer.close()
+
+    asyncio.run(main())
+
+
+def unseen():
+    """A second asleep and half a one on a CPU, in a process that others may not look into."""
+    import ctypes
+    set_dumpable = 4
+    ctypes.CDLL(None).prctl(set_dumpable, 0)
+    time.sleep(1)
+    burn(0.5)
+
+
 def product():
     import numpy
     matrix = numpy.ones((400, 400))
