@@ -146,6 +146,10 @@ static void print_totals(struct stat *stat, char **command)
         stat_print_heading(stat, command, how);
     stat_table_rows(&stat->table, rows + first, stat->count - first + times);
     print_metrics(stat);
+    if (!stat->options.csv && !stat->options.simulate && !stat->options.by_thread) {
+        putc('\n', stat->table.out);
+        stat_print_verdict(stat);
+    }
     if (!stat->options.csv)
         putc('\n', stat->table.out);
 }

@@ -3,6 +3,7 @@
  *
  * stat.c parses the options and goes through the steps; stat_events.c finds where each event is
  * counted; stat_run.c runs the program and counts; stat_threads.c does so for each thread;
+ * stat_verdict.c draws one line from the result;
  * stat_simulated.c does both on a model machine; stat_group.c takes both from a group of metrics;
  * stat_table.c prints; stat_recording.c does all of it for a recording.
  */
@@ -106,6 +107,9 @@ void stat_add_times(struct stat *stat, double elapsed_ns, const struct rusage *u
 
 /* The header of the table, on a screen with a line above that says what it is of. */
 void stat_print_heading(const struct stat *stat, char **command, const char *how);
+
+/* One line: what bounds the program, as far as times and counts tell. */
+void stat_print_verdict(const struct stat *stat);
 
 struct stat_row stat_row_of(const struct stat_event *event);
 

@@ -1,0 +1,209 @@
+/* What a thread waits for, as seen from beside it, and what the kernel's own functions tell. */
+#include "python/remote.h"
+#include "recording/look.h"
+#include "unit.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static int pipe_fds[2], sockets[2], loop;
+static sem_t never;
+static _Atomic pid_t waiting; /* TID of the thread under test */
+
+static void wait_asleep(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+}
+
+static void wait_pipe(void)
+{
+    char byte;
+    (void)!read(pipe_fds[0], &byte, 1);
+}
+
+static void wait_socket(void)
+{
+    char byte;
+    recv(sockets[0], &byte, 1, 0);
+}
+
+static void wait_one_polled(void)
+{
+    struct pollfd polled = {.fd = sockets[0], .events = POLLIN};
+    poll(&polled, 1, 200);
+}
+
+static void wait_several_polled(void)
+{
+    struct pollfd polled[] = {{.fd = sockets[0], .events = POLLIN},
+                              {.fd = pipe_fds[0], .events = POLLIN}};
+    poll(polled, 2, 200);
+}
+
+static void wait_selected(void)
+{
+    struct timeval patience = {.tv_usec = 200000};
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(pipe_fds[0], &set);
+    select(pipe_fds[0] + 1, &set, NULL, NULL, &patience);
+}
+
+static void wait_for_nothing_selected(void)
+{
+    struct timeval patience = {.tv_usec = 200000};
+    select(0, NULL, NULL, NULL, &patience);
+}
+
+static void wait_in_loop(void)
+{
+    struct epoll_event event;
+    epoll_wait(loop, &event, 1, 200);
+}
+
+static void wait_lock(void)
+{
+    sem_wait(&never);
+}
+
+static void run_on(void)
+{
+    struct timespec now, start;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+    do
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    while (now.tv_sec * 1000 + now.tv_nsec / 1000000 - start.tv_sec * 1000 -
+               start.tv_nsec / 1000000 <
+           200);
+}
+
+static void *run(void *argument)
+{
+    waiting = (pid_t)syscall(SYS_gettid);
+    (*(void (**)(void))argument)();
+    return NULL;
+}
+
+static struct tally_seen seen_of(void (*wait)(void), enum tally_sight most, uint64_t runtime)
+{
+    const struct timespec start = {.tv_nsec = 50000000};
+    static struct py_remote remote;
+    struct tally_seen seen;
+    struct tally_times times;
+    pthread_t thread;
+    waiting = 0;
+    assert_int_equal(pthread_create(&thread, NULL, run, &wait), 0);
+    nanosleep(&start, NULL);
+    py_remote_init(&remote, getpid());
+    struct tally_eye eye = {.pid = getpid(),
+                            .tid = waiting,
+                            .task = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                            .memory = &remote.memory,
+                            .runtime = runtime,
+                            .runtime_size = runtime ? sizeof(never) : 0};
+    tally_eye_open(&eye);
+    assert_true(tally_look_times(&eye, &times));
+    tally_look(&eye, most, &seen);
+    if (wait == wait_pipe)
+        (void)!write(pipe_fds[1], "x", 1);
+    if (wait == wait_socket)
+        (void)!write(sockets[1], "x", 1);
+    if (wait == wait_lock)
+        sem_post(&never);
+    pthread_join(thread, NULL);
+    /* It is gone, as soon as the kernel has put it away. */
+    for (int i = 0; i < 100 && tally_look_times(&eye, &times); i++)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    assert_false(tally_look_times(&eye, &times));
+    tally_eye_close(&eye);
+    close(eye.task);
+    return seen;
+}
+
+static void test_states(void **state)
+{
+    static const struct {
+        void (*wait)(void);
+        enum tally_state state;
+    } cases[] = {{wait_asleep, TALLY_STATE_SLEEP},
+                 {wait_pipe, TALLY_STATE_PIPE},
+                 {wait_socket, TALLY_STATE_SOCKET},
+                 {wait_one_polled, TALLY_STATE_SOCKET},
+                 {wait_several_polled, TALLY_STATE_POLL},
+                 {wait_selected, TALLY_STATE_PIPE},
+                 {wait_for_nothing_selected, TALLY_STATE_SLEEP},
+                 {wait_in_loop, TALLY_STATE_POLL},
+                 {wait_lock, TALLY_STATE_LOCK},
+                 {run_on, TALLY_STATE_RUNNING}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tally_seen seen = seen_of(cases[i].wait, TALLY_SIGHT_CALL, 0);
+        if (seen.sight != TALLY_SIGHT_CALL) {
+            print_message("system calls of threads may not be read here\n");
+            skip();
+        }
+        assert_int_equal(seen.state, cases[i].state);
+    }
+}
+
+/* A lock inside the interpreter's own state is the GIL. */
+static void test_gil(void **state)
+{
+    (void)state;
+    struct tally_seen seen = seen_of(wait_lock, TALLY_SIGHT_CALL, (uint64_t)(uintptr_t)&never);
+    if (seen.sight != TALLY_SIGHT_CALL)
+        skip();
+    assert_int_equal(seen.state, TALLY_STATE_GIL);
+    assert_in_range(seen.waited_at, (uintptr_t)&never, (uintptr_t)(&never + 1) - 1);
+}
+
+static void test_less_sight(void **state)
+{
+    (void)state;
+    struct tally_seen seen = seen_of(wait_pipe, TALLY_SIGHT_KERNEL, 0);
+    assert_int_not_equal(seen.sight, TALLY_SIGHT_CALL);
+    assert_true(seen.state ==
+                (seen.sight == TALLY_SIGHT_KERNEL ? TALLY_STATE_PIPE : TALLY_STATE_OTHER));
+    seen = seen_of(wait_pipe, TALLY_SIGHT_STATE, 0);
+    assert_true(seen.sight == TALLY_SIGHT_STATE && seen.state == TALLY_STATE_OTHER);
+    seen = seen_of(run_on, TALLY_SIGHT_STATE, 0);
+    assert_int_equal(seen.state, TALLY_STATE_RUNNING);
+}
+
+static void test_kernel_functions(void **state)
+{
+    (void)state;
+    assert_int_equal(tally_state_of_wchan("hrtimer_nanosleep"), TALLY_STATE_SLEEP);
+    assert_int_equal(tally_state_of_wchan("do_epoll_wait"), TALLY_STATE_POLL);
+    assert_int_equal(tally_state_of_wchan("anon_pipe_read"), TALLY_STATE_PIPE);
+    assert_int_equal(tally_state_of_wchan("unix_stream_read_generic"), TALLY_STATE_SOCKET);
+    assert_int_equal(tally_state_of_wchan("__skb_wait_for_more_packets"), TALLY_STATE_SOCKET);
+    assert_int_equal(tally_state_of_wchan("do_wait"), TALLY_STATE_CHILD);
+    assert_int_equal(tally_state_of_wchan("folio_wait_bit_common"), TALLY_STATE_FILE);
+    assert_int_equal(tally_state_of_wchan("futex_wait_queue"), TALLY_STATE_OTHER);
+    assert_int_equal(tally_state_of_wchan("what_is_not_known"), TALLY_STATE_OTHER);
+}
+
+int main(void)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    loop = epoll_create1(EPOLL_CLOEXEC);
+    sem_init(&never, 0, 0);
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0 ||
+        epoll_ctl(loop, EPOLL_CTL_ADD, sockets[0], &event) < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_states), cmocka_unit_test(test_gil),
+                                       cmocka_unit_test(test_less_sight),
+                                       cmocka_unit_test(test_kernel_functions)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,65 @@
+/* The verdict under the table of stat: what its counts and times alone can tell. */
+#include "stat.h"
+
+#include "profile/verdict.h"
+#include "sources/fault.h"
+
+#include <string.h>
+
+static double mean_of(const struct stat *stat, const char *const *names)
+{
+    for (; *names; names++)
+        for (int i = 0; i < stat->count; i++)
+            if (!strcmp(stat->events[i].event.name, *names) && stat->events[i].runs)
+                return stat->events[i].mean;
+    return -1;
+}
+
+static void gather(const struct stat *stat, struct tally_evidence *evidence)
+{
+    double elapsed = stat->times[0].mean, cpu = stat->times[1].mean + stat->times[2].mean;
+    tally_evidence_init(evidence);
+    evidence->user_ns = stat->times[1].mean;
+    evidence->system_ns = stat->times[2].mean;
+    evidence->accounts[TALLY_STATE_RUNNING] = cpu < elapsed ? cpu : elapsed;
+    evidence->accounts[TALLY_ACCOUNT_UNSEEN] = cpu < elapsed ? elapsed - cpu : 0;
+    evidence->faults = mean_of(stat, (const char *const[]){"page-faults", NULL});
+    evidence->fault_ns = evidence->faults >= 0 ? tally_fault_cost() : -1;
+    evidence->instructions =
+        mean_of(stat, (const char *const[]){"instructions", "PAPI_TOT_INS", NULL});
+    evidence->cycles = mean_of(stat, (const char *const[]){"cycles", "PAPI_TOT_CYC", NULL});
+    evidence->level1_misses =
+        mean_of(stat, (const char *const[]){"PAPI_L1_DCM", "L1-dcache-load-misses", NULL});
+    evidence->last_level_misses =
+        mean_of(stat, (const char *const[]){"PAPI_L3_TCM", "cache-misses", NULL});
+    evidence->fetch_misses =
+        mean_of(stat, (const char *const[]){"PAPI_L1_ICM", "L1-icache-load-misses", NULL});
+    evidence->mispredictions =
+        mean_of(stat, (const char *const[]){"PAPI_BR_MSP", "branch-misses", NULL});
+}
+
+void stat_print_verdict(const struct stat *stat)
+{
+    struct tally_evidence evidence;
+    struct tally_finding finding;
+    gather(stat, &evidence);
+    if (stat->times[0].mean <= 0)
+        return;
+    double on_cpu = 100 * evidence.accounts[TALLY_STATE_RUNNING] / stat->times[0].mean;
+    tally_judge(&evidence, &finding);
+    if (finding.verdict == TALLY_VERDICT_BALANCED)
+        fprintf(
+            stat->table.out,
+            "Waiting, or ready without a CPU: %.0f %% of the elapsed time; \"tallystack diagnose "
+            "-- PROGRAM\" tells for what.\n",
+            100 - on_cpu);
+    else if (finding.verdict == TALLY_VERDICT_INTERPRETER)
+        fprintf(
+            stat->table.out,
+            "CPU-bound: %.0f %% of the elapsed time on a CPU; \"tallystack diagnose -- PROGRAM\" "
+            "tells where.\n",
+            on_cpu);
+    else
+        fprintf(stat->table.out, "%s: %.0f %% of the %s.\n", tally_verdict_names[finding.verdict],
+                100 * finding.value, finding.evidence);
+}
