@@ -4,6 +4,7 @@ How right the counts are is in test_simulated_sums.py, _memory.py and _peers.py.
 """
 
 import os
+import pathlib
 
 import pytest
 
@@ -145,12 +146,12 @@ def test_unknown_instruction_is_said(simulate, run_cli, build_c, workloads):
     assert "does not know an instruction" in done.stderr
 
 
-def test_jit_on_and_off(simulate, any_python, tmp_path):
+def test_jit_on_and_off(simulate, any_python, write):
     import subprocess
     available = "import sys; sys.exit(not (hasattr(sys, '_jit') and sys._jit.is_available()))"
     if subprocess.run([any_python, "-c", available]).returncode != 0:
         pytest.skip("this interpreter has no JIT")
-    program = write(tmp_path, "program.py", """
+    program = write("""
         def leaf(x):
             return x + 1
         def loop(n, t=0):
@@ -164,20 +165,20 @@ def test_jit_on_and_off(simulate, any_python, tmp_path):
     """)
     costs = []
     for jit in "01":
-        rows, totals = simulate([any_python, program], "-e", "PAPI_TOT_INS,calls", by="function",
+        run = simulate([any_python, program], "-e", "PAPI_TOT_INS,calls", by="function",
                                 env={"PYTHON_JIT": jit})
-        assert sums(rows) == totals
-        assert self_of(rows, "calls", "leaf") == 20000
-        assert self_of(rows, "calls", "numbers") == 20001
-        costs.append(self_of(rows, "PAPI_TOT_INS", "loop") + self_of(rows, "PAPI_TOT_INS", "leaf"))
+        assert run.sums() == run.totals
+        assert run.self_of("calls", "leaf") == 20000
+        assert run.self_of("calls", "numbers") == 20001
+        costs.append(run.self_of("PAPI_TOT_INS", "loop") + run.self_of("PAPI_TOT_INS", "leaf"))
     assert costs[1] < 0.95 * costs[0]
 
 
-def test_interpreter_loaded_late(simulate, need, build_c, workloads, tmp_path):
+def test_interpreter_loaded_late(simulate, need, build_c, workloads, write):
     found = [path for path in pathlib.Path("/usr/lib").glob("*/libpython3.1[1-5].so.1.0")]
     need("libpython", found, "there is no shared libpython of a supported version")
     program = build_c(workloads / "embeds_python.c", "-ldl")
-    script = write(tmp_path, "inside.py", """
+    script = write("""
         import threading
         def work(n):
             for i in range(n):
@@ -187,13 +188,13 @@ def test_interpreter_loaded_late(simulate, need, build_c, workloads, tmp_path):
         thread.start()
         thread.join()
     """)
-    rows, totals = simulate([program, found[0], script], "-e", "PAPI_TOT_INS,calls")
-    assert sums(rows) == totals
-    assert self_of(rows, "calls", "work") == 2
-    assert self_of(rows, "PAPI_TOT_INS", "work", 4) > 10 * 20000
+    run = simulate([program, found[0], script], "-e", "PAPI_TOT_INS,calls")
+    assert run.sums() == run.totals
+    assert run.self_of("calls", "work") == 2
+    assert run.self_of("PAPI_TOT_INS", "work", 4) > 10 * 20000
 
 
-def test_dropped_privileges_and_another_root(simulate, python, run_cli, tmp_path):
+def test_dropped_privileges_and_another_root(simulate, python, run_cli, write, tmp_path):
     if os.getuid() != 0:
         pytest.skip("only root can drop privileges and change the root folder")
     work = """
@@ -203,22 +204,22 @@ def test_dropped_privileges_and_another_root(simulate, python, run_cli, tmp_path
                 i ^ 1
     """
     (tmp_path / "jail").mkdir()
-    jailed = write(tmp_path, "jailed.py", work + """
+    jailed = write(work + """
         os.chroot("jail")
         os.chdir("/")
         work(10000)
-    """)
-    dropped = write(tmp_path, "dropped.py", work + """
+    """, "jailed.py")
+    dropped = write(work + """
         os.setgid(65534)
         os.setuid(65534)
         work(10000)
         if os.fork() == 0:
             os._exit(0)
         os.wait()
-    """)
+    """, "dropped.py")
     for program, alone in ((jailed, False), (dropped, True)):
-        rows, totals = simulate([python, "-W", "ignore", program], "-e", "PAPI_TOT_INS,calls")
-        assert sums(rows) == totals
-        assert self_of(rows, "calls", "work") == 1
-        assert self_of(rows, "PAPI_TOT_INS", "work") > 10 * 10000
+        run = simulate([python, "-W", "ignore", program], "-e", "PAPI_TOT_INS,calls")
+        assert run.sums() == run.totals
+        assert run.self_of("calls", "work") == 1
+        assert run.self_of("PAPI_TOT_INS", "work") > 10 * 10000
         assert ("dropped its privileges" in run_cli(["report", "-i", "rec"]).stdout) == alone
