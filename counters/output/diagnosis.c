@@ -146,6 +146,15 @@ static void print_blockers(FILE *out, const struct tally_diagnosis *diagnosis)
     const struct tally_profile *profile = accounts->profile;
     if (!accounts->blocked_count)
         return;
+    fputs("\nOf the time that a thread wanted to run, how much it waited for the GIL\n", out);
+    for (size_t i = 0; i < profile->thread_count; i++) {
+        const double *states = accounts->threads[i].states;
+        double wanted =
+            states[TALLY_STATE_RUNNING] + states[TALLY_STATE_RUNNABLE] + states[TALLY_STATE_GIL];
+        if (states[TALLY_STATE_GIL] > 0.01 * wanted)
+            fprintf(out, "%12.1f %%  %s\n", 100 * states[TALLY_STATE_GIL] / wanted,
+                    profile->threads[i].name);
+    }
     fputs("\nWho waited for the GIL, and who held it\n", out);
     for (size_t i = 0; i < accounts->blocked_count && i < MOST; i++) {
         const struct tally_blocked *blocked = &accounts->blocked[i];

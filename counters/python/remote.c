@@ -88,11 +88,12 @@ size_t py_thread_states(const struct py_layout *layout, struct py_memory *memory
     return count;
 }
 
-uint64_t py_gil_holder(struct py_memory *memory, uint64_t waited_at)
+uint64_t py_gil_holder(struct py_memory *memory, uint64_t waited_at, int way)
 {
-    /* glibc waits for a pthread_cond_t at one of its two words __g_signals, which end it. */
-    enum { COND_SIGNALS = 40, GIL_COND = 32, GIL_LAST_HOLDER = 8, GIL_LOCKED = 16 };
-    uint64_t gil = (waited_at & ~UINT64_C(7)) - COND_SIGNALS - GIL_COND, holder, locked;
+    /* pthread_cond_t's __g_signals, two words; before and since glibc 2.41. */
+    static const uint64_t signals[PY_CONDITIONS] = {40, 32};
+    enum { GIL_COND = 32, GIL_LAST_HOLDER = 8, GIL_LOCKED = 16 };
+    uint64_t gil = (waited_at & ~UINT64_C(7)) - signals[way] - GIL_COND, holder, locked;
     if (!read_word(memory, gil + GIL_LAST_HOLDER, &holder) ||
         !read_word(memory, gil + GIL_LOCKED, &locked) || (uint32_t)locked != 1)
         return 0;

@@ -42,9 +42,11 @@ uint64_t py_thread_native_id(const struct py_layout *layout, struct py_memory *m
  * The thread state that held the GIL last, given the address that a thread waits at for it: the
  * condition variable of a _gil_runtime_state, which starts with
  *     unsigned long interval; PyThreadState *last_holder; int locked; unsigned long switch_number;
- * in 3.11 to 3.15. 0 if it is not held or cannot be read; that the result is a thread state must be
- * checked.
+ * in 3.11 to 3.15. Where in the variable a thread waits differs between versions of glibc: `way`,
+ * below PY_CONDITIONS, chooses one. 0 if the GIL is not held or cannot be read; that the result is
+ * a thread state must be checked, and tells that the way was right.
  */
-uint64_t py_gil_holder(struct py_memory *memory, uint64_t waited_at);
+enum { PY_CONDITIONS = 2 };
+uint64_t py_gil_holder(struct py_memory *memory, uint64_t waited_at, int way);
 
 #endif

@@ -354,11 +354,14 @@ static uint32_t who_holds_gil(struct tally_watch *watch, struct process *process
 {
     if (!process->layout)
         return 0;
-    uint64_t holder = py_gil_holder(&process->remote.memory, waited_at);
-    if (!holder || !is_state(process, holder, now))
-        return 0;
-    uint32_t node = node_of_state(watch, process, holder, 1);
-    return node < TALLY_NODE_FIRST ? 0 : node;
+    for (int way = 0; way < PY_CONDITIONS; way++) {
+        uint64_t holder = py_gil_holder(&process->remote.memory, waited_at, way);
+        if (!holder || !is_state(process, holder, now))
+            continue;
+        uint32_t node = node_of_state(watch, process, holder, 1);
+        return node < TALLY_NODE_FIRST ? 0 : node;
+    }
+    return 0;
 }
 
 /* Looks */

@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -102,6 +103,17 @@ def test_disk(any_python, diagnose, tmp_path, need):
 def test_starved(any_python, diagnose):
     rows, _, _ = diagnose(any_python, "starved")
     assert rows[0]["verdict"] == STARVED
+
+
+def test_who_holds_the_gil(any_python, diagnose, run_cli):
+    _, path, _ = diagnose(any_python, "turns")
+    told = run_cli(["diagnose", "-i", path]).stdout
+    pairs = {}
+    for seconds, waiter, holder in re.findall(r"^ +([\d.]+) s  (\S+) waited for (.*)$", told, re.M):
+        pairs[waiter.rpartition(".")[2], holder.rpartition(".")[2]] = float(seconds)
+    crossed = pairs["left", "right"] + pairs["right", "left"]
+    assert crossed > 0.8 * sum(pairs.values()), pairs
+    assert pairs.get(("left", "left"), 0) + pairs.get(("right", "right"), 0) < 0.1 * crossed
 
 
 def test_without_rights(any_python, tallystack, workloads, tmp_path, run_cli, read_csv):

@@ -41,6 +41,27 @@ def gil():
     run_threads(4, burn, SECONDS / 4)
 
 
+def turns():
+    """Two threads, each of which has the GIL while the other waits for it."""
+    def left():
+        end = time.thread_time() + 0.6
+        while time.thread_time() < end:
+            for _ in range(1000):
+                pass
+
+    def right():
+        end = time.thread_time() + 0.6
+        while time.thread_time() < end:
+            for _ in range(1000):
+                pass
+
+    threads = [threading.Thread(target=function) for function in (left, right)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def disk():
     """Past the page cache, so that each read waits for the device."""
     with tempfile.TemporaryFile(dir=sys.argv[2]) as file:
