@@ -37,8 +37,8 @@ struct tally_run {
     uint64_t interval_ms;     /* of series.csv; 0: none */
     double delivery_ns;       /* measured cost of delivering one overflow to an empty handler */
     double clock_delivery_ns; /* the same for clocks */
-    uint64_t watch_ns; /* CPU time of the recorder while the program ran, watching included */
-    double fault_ns;   /* measured cost of a page fault; 0: not measured */
+    uint64_t watch_ns;        /* CPU time of the recorder for watching what threads wait for */
+    double fault_ns;          /* measured cost of a page fault; 0: not measured */
     int event_count, counter_count;
     struct tally_run_event events[TALLY_MAX_EVENTS];
     int note_count;

@@ -71,7 +71,7 @@ struct tally_session_news {
     bool has_foreign; /* programs without the agent ran */
     uint32_t stopped; /* 0, 1: --max-size was reached, else the errno that ended writing */
     uint32_t images;
-    uint64_t watch_ns;     /* CPU time of the recorder since the first process reported */
+    uint64_t watch_ns;     /* CPU time that watching has cost */
     const char *watch_gap; /* the sentence what the watcher could not see; NULL: nothing */
 };
 struct tally_session_news tally_session_news(const struct tally_session *session);

@@ -21,6 +21,7 @@
 enum {
     SHORTEST_ROUND_NS = 5000000,
     LONGEST_ROUND_NS = 500000000,
+    WAKE_UP_NS = 10000, /* what a round costs besides: the timer, two switches, poll */
     LIST_EVERY_NS = 50000000,
     KEEP_MOST_NS = 1000000000, /* of a wait that goes on, before it is written */
     FRAMES_MOST = 4096,
@@ -60,8 +61,7 @@ struct tally_watch {
     double share;
     uint64_t *bytes_left;
     uint64_t round_ns; /* when the last round was */
-    uint64_t cpu_ns;   /* of the recorder, after the last round */
-    uint64_t first_cpu_ns;
+    uint64_t cpu_ns;   /* that looking has cost */
     uint64_t random;
     size_t process_count;
     struct process **processes;
@@ -104,7 +104,7 @@ int tally_watch_descriptor(const struct tally_watch *watch)
 
 uint64_t tally_watch_cost(const struct tally_watch *watch)
 {
-    return watch->first_cpu_ns ? clock_ns(CLOCK_PROCESS_CPUTIME_ID) - watch->first_cpu_ns : 0;
+    return watch->cpu_ns;
 }
 
 const char *tally_watch_gap(const struct tally_watch *watch)
@@ -127,14 +127,13 @@ void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
     watch->processes =
         tally_realloc(watch->processes, watch->process_count + 1, sizeof(struct process *));
     watch->processes[watch->process_count++] = process;
-    if (!watch->first_cpu_ns) {
+    if (!watch->round_ns) {
         struct rlimit limit; /* two descriptors are kept open for each thread */
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
             limit.rlim_cur = limit.rlim_max;
             setrlimit(RLIMIT_NOFILE, &limit);
         }
         watch->round_ns = clock_ns(CLOCK_MONOTONIC);
-        watch->first_cpu_ns = watch->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
         set_timer(watch, SHORTEST_ROUND_NS);
     }
 }
@@ -480,10 +479,8 @@ static bool is_over(const struct tally_watch *watch, size_t index)
 
 /* A moment in [shortest, 1.5 shortest), so that no program's rhythm is met, or what the budget
  * asks for. */
-static uint64_t next_delay(struct tally_watch *watch)
+static uint64_t next_delay(struct tally_watch *watch, uint64_t cost)
 {
-    uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), cost = cpu - watch->cpu_ns;
-    watch->cpu_ns = cpu;
     watch->random ^= watch->random << 13; /* Marsaglia's xorshift */
     watch->random ^= watch->random >> 7;
     watch->random ^= watch->random << 17;
@@ -499,6 +496,7 @@ void tally_watch_look(struct tally_watch *watch)
     uint64_t expirations;
     if (read(watch->timer, &expirations, sizeof(expirations)) != (ssize_t)sizeof(expirations))
         return;
+    uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     watch->round_ns = clock_ns(CLOCK_MONOTONIC);
     for (size_t i = watch->process_count; i-- > 0;) {
         visit_process(watch, watch->processes[i]);
@@ -509,7 +507,9 @@ void tally_watch_look(struct tally_watch *watch)
                     (watch->process_count - i) * sizeof(struct process *));
         }
     }
-    set_timer(watch, next_delay(watch));
+    uint64_t cost = clock_ns(CLOCK_THREAD_CPUTIME_ID) - start + WAKE_UP_NS;
+    watch->cpu_ns += cost;
+    set_timer(watch, next_delay(watch, cost));
 }
 
 void tally_watch_free(struct tally_watch *watch)

@@ -32,7 +32,7 @@ void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
 int tally_watch_descriptor(const struct tally_watch *watch);
 void tally_watch_look(struct tally_watch *watch);
 
-/* CPU time of this process since the first image was added, in ns. */
+/* CPU time that looking has cost, in ns. */
 uint64_t tally_watch_cost(const struct tally_watch *watch);
 
 /* The sentence what could not be seen, and why; NULL if nothing. Borrowed. */
