@@ -347,13 +347,15 @@ static int by_time(const void *a, const void *b)
 
 static void add_functions(struct tally_diagnosis *diagnosis, size_t most)
 {
-    const struct tally_profile *profile = &diagnosis->accounts->as_profile;
-    size_t events = profile->event_count;
+    /* Without accounts, by the first event: what is simulated has no wall time. */
+    const struct tally_profile *profile =
+        diagnosis->has_waits ? &diagnosis->accounts->as_profile : profile_of(diagnosis);
+    size_t events = profile->event_count, ranking = diagnosis->has_waits ? events : 1;
     struct ranked *ranked = tally_alloc_zeroed(profile->function_count + 1, sizeof(*ranked));
     for (uint32_t i = 0; i < profile->function_count; i++)
         ranked[i].function = i;
     for (size_t i = 0; i < profile->cell_count; i++)
-        for (size_t e = 0; e < events; e++)
+        for (size_t e = 0; e < ranking; e++)
             ranked[profile->paths[profile->cells[i].path].function].ns +=
                 amount_of(&profile->values[i * events + e]);
     qsort(ranked, profile->function_count, sizeof(*ranked), by_time);

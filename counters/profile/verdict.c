@@ -113,13 +113,14 @@ static bool judge_counters(const struct tally_evidence *evidence, struct tally_f
         find(out, TALLY_VERDICT_FRONT_END, "cycles in instruction-cache misses, estimated",
              fetches / cycles, FETCH_CYCLES);
     else
-        return false;
-    return true;
+        find(out, TALLY_VERDICT_BALANCED, "cycles in misses and mispredictions, estimated",
+             (memory + branches + fetches) / cycles, MEMORY_CYCLES);
+    return is_memory || is_branch || is_fetch;
 }
 
 static void judge_cpu(const struct tally_evidence *evidence, struct tally_finding *out)
 {
-    double all = evidence->user_ns + evidence->system_ns;
+    double all = evidence->user_ns + evidence->system_ns, on_cpu = out->value;
     bool has_split = evidence->user_ns >= 0 && evidence->system_ns >= 0 && all > 0;
     double kernel = has_split ? evidence->system_ns / all : 0;
     double fault_ns = known(evidence->faults) * known(evidence->fault_ns);
@@ -148,7 +149,7 @@ static void judge_cpu(const struct tally_evidence *evidence, struct tally_findin
         find(out, TALLY_VERDICT_INTERPRETER, "CPU samples in the interpreter",
              1 - evidence->native_share, HALF);
     else
-        find(out, TALLY_VERDICT_INTERPRETER, "wall time on a CPU", out->value, HALF);
+        find(out, TALLY_VERDICT_INTERPRETER, "wall time on a CPU", on_cpu, HALF);
 }
 
 /* What the wall time is divided into; waiting for an event loop's timers is a sleep. */
@@ -186,8 +187,8 @@ void tally_judge(const struct tally_evidence *evidence, struct tally_finding *ou
                                   .threshold = HALF,
                                   .unit = "share"};
     if (wall <= 0) {
-        if (!judge_counters(evidence, out))
-            out->evidence = "nothing was recorded";
+        out->evidence = "nothing was recorded";
+        judge_counters(evidence, out);
         return;
     }
     int largest = 0, second = -1, blocked = FIRST_BLOCKED;
