@@ -1,0 +1,186 @@
+/* Wall-clock accounts of a profile made by hand: they close, and divide as they should. */
+#include "profile/accounts.h"
+#include "unit.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { NOBODY, ASLEEP, SOCKET, POPEN, UNSEEN, READY, UNSAMPLED, PATHS };
+
+static struct tally_function functions[PATHS] = {
+    [NOBODY] = {"", "[all]", "", 0},
+    [ASLEEP] = {"__main__", "asleep", "/program.py", 1},
+    [SOCKET] = {"__main__", "ask", "/program.py", 5},
+    [POPEN] = {"subprocess", "Popen.communicate", "/usr/lib/python3.11/subprocess.py", 9},
+    [UNSEEN] = {"", "[not looked at]", "", 0},
+    [READY] = {"", "[ready, no CPU]", "", 0},
+    [UNSAMPLED] = {"", "[on CPU, not sampled]", "", 0},
+};
+static struct tally_path paths[PATHS];
+static struct tally_process process = {.pid = 10};
+static struct tally_profile_thread thread = {.tid = 10};
+static struct tally_run run;
+static struct tally_life begin, end;
+static struct tally_lifetime lifetime = {.begin = &begin, .end = &end};
+static struct tally_value totals[1];
+static struct tally_look looks[8];
+static struct tally_profile profile;
+
+/* A thread of 1000 ns, 200 on a CPU (a quarter of it in the kernel) and 100 ready. */
+static void make(size_t look_count)
+{
+    for (uint32_t i = 0; i < PATHS; i++)
+        paths[i] = (struct tally_path){.function = i};
+    begin = (struct tally_life){.time_ns = 5000, .cpu_ns = 50, .user_ns = 40, .delay_ns = 7};
+    end = (struct tally_life){.time_ns = 6000,
+                              .cpu_ns = 250,
+                              .user_ns = 190,
+                              .system_ns = 50,
+                              .delay_ns = 107,
+                              .is_end = 1};
+    profile = (struct tally_profile){.run = &run,
+                                     .event_count = 1,
+                                     .function_count = PATHS,
+                                     .functions = functions,
+                                     .path_count = PATHS,
+                                     .paths = paths,
+                                     .process_count = 1,
+                                     .processes = &process,
+                                     .thread_count = 1,
+                                     .threads = &thread,
+                                     .totals = totals,
+                                     .lifetime_count = 1,
+                                     .lifetimes = &lifetime,
+                                     .look_count = look_count,
+                                     .looks = looks,
+                                     .unseen_path = UNSEEN,
+                                     .ready_path = READY,
+                                     .unsampled_path = UNSAMPLED};
+}
+
+static void look(size_t index, uint32_t path, enum tally_state state, bool is_whole,
+                 uint64_t duration)
+{
+    looks[index] = (struct tally_look){
+        .path = path, .state = state, .is_whole = is_whole, .duration_ns = duration};
+}
+
+static void assert_close(const struct tally_accounts *accounts)
+{
+    double sum = 0, placed = 0;
+    for (int i = 0; i < TALLY_ACCOUNTS; i++)
+        sum += accounts->threads[0].states[i];
+    assert_true(fabs(sum - 1000) < 1e-6);
+    for (size_t i = 0; i < accounts->as_profile.event_count; i++)
+        placed += accounts->as_profile.totals[i].sampled + accounts->as_profile.totals[i].exact;
+    assert_true(fabs(placed - 1000) < 1e-6);
+}
+
+static double state_of(const struct tally_accounts *accounts, int account)
+{
+    return accounts->threads[0].states[account];
+}
+
+/* Whole waits are taken as they are; the rest is divided as the other looks are. */
+static void test_division(void **state)
+{
+    (void)state;
+    make(4);
+    look(0, ASLEEP, TALLY_STATE_SLEEP, true, 400);
+    look(1, ASLEEP, TALLY_STATE_SLEEP, false, 100);
+    look(2, SOCKET, TALLY_STATE_SOCKET, false, 300);
+    look(3, NOBODY, TALLY_STATE_RUNNING, false, 200);
+    struct tally_accounts *accounts = tally_accounts_new(&profile);
+    assert_close(accounts);
+    assert_true(accounts->threads[0].has_split && accounts->threads[0].has_delay);
+    assert_true(fabs(accounts->threads[0].user_ns - 150) < 1e-6);
+    assert_true(fabs(accounts->threads[0].system_ns - 50) < 1e-6);
+    assert_true(state_of(accounts, TALLY_STATE_RUNNING) == 200);
+    assert_true(state_of(accounts, TALLY_STATE_RUNNABLE) == 100);
+    assert_true(fabs(state_of(accounts, TALLY_STATE_SLEEP) - (400 + 75)) < 1e-6);
+    assert_true(fabs(state_of(accounts, TALLY_STATE_SOCKET) - 225) < 1e-6);
+    assert_true(state_of(accounts, TALLY_ACCOUNT_UNSEEN) == 0);
+    tally_accounts_free(accounts);
+}
+
+/* A wait in subprocess is for the child, whatever it is done with. */
+static void test_child(void **state)
+{
+    (void)state;
+    make(1);
+    look(0, POPEN, TALLY_STATE_POLL, true, 700);
+    struct tally_accounts *accounts = tally_accounts_new(&profile);
+    assert_close(accounts);
+    assert_true(state_of(accounts, TALLY_STATE_CHILD) == 700);
+    assert_true(state_of(accounts, TALLY_STATE_POLL) == 0);
+    tally_accounts_free(accounts);
+}
+
+/* What was looked at for a tenth of the time says little of the rest. */
+static void test_unseen(void **state)
+{
+    (void)state;
+    make(0);
+    struct tally_accounts *accounts = tally_accounts_new(&profile);
+    assert_close(accounts);
+    assert_true(state_of(accounts, TALLY_ACCOUNT_UNSEEN) == 700);
+    tally_accounts_free(accounts);
+    make(1);
+    look(0, SOCKET, TALLY_STATE_SOCKET, false, 100);
+    accounts = tally_accounts_new(&profile);
+    assert_close(accounts);
+    assert_true(fabs(state_of(accounts, TALLY_STATE_SOCKET) - 70) < 1e-6);
+    assert_true(fabs(state_of(accounts, TALLY_ACCOUNT_UNSEEN) - 630) < 1e-6);
+    tally_accounts_free(accounts);
+}
+
+/* More seen waiting than the kernel has time for: the kernel is right. */
+static void test_too_much_seen(void **state)
+{
+    (void)state;
+    make(2);
+    look(0, ASLEEP, TALLY_STATE_SLEEP, true, 600);
+    look(1, SOCKET, TALLY_STATE_SOCKET, true, 800);
+    struct tally_accounts *accounts = tally_accounts_new(&profile);
+    assert_close(accounts);
+    assert_true(fabs(state_of(accounts, TALLY_STATE_SLEEP) - 300) < 1e-6);
+    assert_true(fabs(state_of(accounts, TALLY_STATE_SOCKET) - 400) < 1e-6);
+    tally_accounts_free(accounts);
+}
+
+/* A kernel that does not tell how long a thread was ready: that time is waiting, and said so. */
+static void test_no_delay(void **state)
+{
+    (void)state;
+    make(0);
+    end.delay_ns = UINT64_MAX;
+    struct tally_accounts *accounts = tally_accounts_new(&profile);
+    assert_close(accounts);
+    assert_false(accounts->threads[0].has_delay);
+    assert_true(state_of(accounts, TALLY_ACCOUNT_UNSEEN) == 800);
+    tally_accounts_free(accounts);
+}
+
+/* A thread whose end nobody saw has no accounts, rather than wrong ones. */
+static void test_no_end(void **state)
+{
+    (void)state;
+    make(1);
+    look(0, ASLEEP, TALLY_STATE_SLEEP, true, 600);
+    lifetime.end = NULL;
+    struct tally_accounts *accounts = tally_accounts_new(&profile);
+    assert_true(accounts->threads[0].wall_ns == 0);
+    assert_int_equal(accounts->as_profile.event_count, 0);
+    tally_accounts_free(accounts);
+    lifetime.end = &end;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_division), cmocka_unit_test(test_child),
+        cmocka_unit_test(test_unseen),   cmocka_unit_test(test_too_much_seen),
+        cmocka_unit_test(test_no_delay), cmocka_unit_test(test_no_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
