@@ -138,7 +138,10 @@ def data_end(path):
     return max(1, len(path.read_bytes().rstrip(b"\0")))
 
 
-@pytest.mark.parametrize("name", ["seal", "session.json", "000001.image", "sources", "series.csv"])
+FILES = ["seal", "session.json", "000001.image", "000001.waits", "sources", "series.csv"]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_missing_files(reader, recording, tmp_path, name):
     copy = tmp_path / "copy.rec"
     shutil.copytree(recording, copy)
@@ -153,7 +156,7 @@ GARBAGE = {"empty": b"", "zeros": b"\0" * 100000, "object": b"{}", "list": b"[1]
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-@pytest.mark.parametrize("name", ["seal", "session.json", "000001.image", "sources", "series.csv"])
+@pytest.mark.parametrize("name", FILES)
 def test_files_of_garbage(reader, recording, tmp_path, name, garbage):
     copy = tmp_path / "copy.rec"
     shutil.copytree(recording, copy)
