@@ -8,6 +8,7 @@ TALLYSTACK_TEST_BUILT   a folder with the tests' C programs, where there is no c
 
 import csv
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -209,11 +210,10 @@ def record(tallystack, tmp_path):
     otherwise by status=, the program has to end with 0; before= are words to put before all.
     record.read(done, path) gives the Recording of a run that was made otherwise.
     """
-    made = []
+    numbers = itertools.count()  # one each, from several threads too
 
     def run(*command, options=("-e", "page-faults"), status=0, **kw):
-        path = tmp_path / f"run{len(made)}.rec"
-        made.append(path)
+        path = tmp_path / f"run{next(numbers)}.rec"
         settings = dict(cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                         stderr=subprocess.PIPE, timeout=100, text=True, errors="replace")
         settings.update(kw)

@@ -1,0 +1,145 @@
+"""Wall-clock accounts against the times that programs measure of themselves."""
+
+import concurrent.futures
+import json
+import os
+
+import pytest
+
+ASLEEP = ("sleep", "http", "pipe", "child", "lock", "workers", "coroutines", "streams")
+BUSY = ("cpu", "calls", "starved")
+TICK = 0.01  # seconds; of the kernel's word on when a process started
+FULL_ROUND = 0.3  # seconds between looks at most, for what nobody told the end of
+
+
+@pytest.fixture
+def account(record, read_csv, workloads):
+    """account(python, program, *args): its accounts by thread in seconds, and the Recording."""
+    def run(python, program, *args, **kw):
+        made = record(python, "-B", workloads / program, *args, options=(), **kw)
+        return by_thread(made, read_csv), made
+    return run
+
+
+def by_thread(made, read_csv):
+    threads = {}
+    for row in read_csv(made.report("-e", "waits", "--by", "thread", "--csv", "--limit", "0")):
+        key = int(row["process"].split()[0]), int(row["thread"].split()[0])
+        threads.setdefault(key, {})[row["event"]] = float(row["self"]) / 1e9
+    return threads
+
+
+def assert_closed(threads, made):
+    said = json.loads(made.stdout.splitlines()[-1])
+    pid = max(int(process) for process, tid in threads if str(tid) in said and process == tid)
+    session = made.run()["wall_ns"] / 1e9
+    after = session - said[str(pid)][1]  # what the process lived on for after it had spoken
+    for tid, (least, most, cpu) in said.items():
+        accounts = threads[pid, int(tid)]
+        wall = sum(accounts.values())
+        assert wall >= 0.99 * least, (tid, accounts)
+        goes_on = cpu is None or int(tid) == pid
+        longest = most + (after if goes_on else 0) + TICK
+        assert wall <= 1.01 * longest, (tid, accounts)
+    return said, pid
+
+
+def test_the_accounts_close(any_python, account):
+    with concurrent.futures.ThreadPoolExecutor(len(ASLEEP)) as pool:
+        done = list(pool.map(lambda kind: account(any_python, "waits_walls.py", kind), ASLEEP))
+    done += [account(any_python, "waits_walls.py", kind) for kind in BUSY]
+    for threads, made in done:
+        assert_closed(threads, made)
+
+
+def test_the_gil(any_python, account):
+    """What each of four threads that compute does not compute, it waits for the GIL or a CPU."""
+    threads, made = account(any_python, "waits_walls.py", "gil")
+    said, pid = assert_closed(threads, made)
+    for tid, (_, most, cpu) in said.items():
+        if int(tid) == pid:
+            continue
+        accounts = threads[pid, int(tid)]
+        assert accounts["on-cpu"] == pytest.approx(cpu, rel=0.02, abs=0.005)
+        waited = sum(accounts[name] for name in ("gil", "ready", "not-looked-at"))
+        assert waited == pytest.approx(most - cpu, rel=0.03), accounts
+        assert accounts["gil"] > 0.5 * most
+
+
+def test_by_line(any_python, account, read_csv, workloads):
+    """Each function of known shares waits in one line, which has all of its account."""
+    _, made = account(any_python, "waits.py", "shares")
+    source = (workloads / "waits.py").read_text().splitlines()
+    functions = {(row["function"], row["event"]): row["self"]
+                 for row in read_csv(made.report("-e", "waits", "--csv", "--limit", "0"))}
+    lines = {(row["function"], row["event"], row["line"]): row["self"] for row in read_csv(
+        made.report("-e", "waits", "--by", "line", "--csv", "--limit", "0"))}
+    for name, event, text in (("asleep", "sleep", "time.sleep(0.06)"),
+                              ("ask", "socket", "near.recv(1)")):
+        name = f"shares.<locals>.{name}"
+        line = str(1 + [row.strip() for row in source].index(text))
+        assert float(functions[name, event]) > 0
+        assert lines[name, event, line] == functions[name, event]
+
+
+def test_brief_threads(python, account):
+    """Thousands of threads cost the recorder no descriptor and no memory that stays."""
+    threads, made = account(python, "waits_lives.py", "brief")
+    said = json.loads(made.stdout)
+    short = [sum(accounts.values()) for (pid, tid), accounts in threads.items() if pid != tid]
+    assert len(short) == 3000
+    assert 0.99 * said["least"] <= sum(short) <= 1.01 * said["most"]
+    early, _, end = said["states"]
+    assert end["descriptors"] <= early["descriptors"] + 4  # of threads just looked at
+    assert end["resident"] <= early["resident"] + 1024
+
+
+def test_forks(any_python, account):
+    threads, made = account(any_python, "waits_lives.py", "forks")
+    for child, seconds in json.loads(made.stdout).items():
+        accounts = threads[int(child), int(child)]
+        assert accounts["sleep"] == pytest.approx(seconds, rel=0.05)
+        assert seconds * 0.99 <= sum(accounts.values()) <= seconds + 0.2
+
+
+def test_exec(any_python, account, read_csv):
+    _, made = account(any_python, "waits_lives.py", "execs")
+    slept = sum(float(row["self"]) for row in read_csv(
+        made.report("-e", "waits", "--by", "process", "--csv")) if row["event"] == "sleep")
+    assert slept / 1e9 == pytest.approx(1, rel=0.05)
+
+
+def test_killed(any_python, account):
+    """What nobody told the end of is known up to the last look."""
+    threads, _ = account(any_python, "waits_lives.py", "killed", status=137)
+    assert len(threads) == 2
+    for accounts in threads.values():
+        assert 1 - FULL_ROUND <= sum(accounts.values()) <= 1.3
+        assert accounts["sleep"] >= 1 - FULL_ROUND
+
+
+def assert_split(threads):
+    """A second asleep and half a one on a CPU, by whatever name."""
+    (accounts,) = threads.values()
+    assert 0.5 <= accounts["on-cpu"] < 0.8  # start-up included
+    rest = sum(s for name, s in accounts.items() if name not in ("on-cpu", "ready"))
+    assert rest == pytest.approx(1, rel=0.03), accounts
+    return accounts
+
+
+def test_dropped_privileges(any_python, account):
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    threads, _ = account(any_python, "waits_lives.py", "drops")
+    assert_split(threads)
+
+
+def test_hidden_system_calls(any_python, account, build_c, workloads):
+    """The kernel's function that a thread sleeps in tells sleep from other waits; a note says so."""
+    hides = build_c(workloads.parent / "fault/deny_syscall_file.c", "-shared", "-fPIC")
+    environment = dict(os.environ, LD_PRELOAD=hides, ASAN_OPTIONS="verify_asan_link_order=0")
+    threads, made = account(any_python, "waits_walls.py", "sleep", env=environment)
+    assert_closed(threads, made)
+    (accounts,) = threads.values()
+    assert 0.98 * 1.5 <= sum(accounts.get(n, 0) for n in ("sleep", "other-wait", "not-looked-at"))
+    assert any("its system calls may not be read" in note for note in made.run()["notes"])

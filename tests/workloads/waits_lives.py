@@ -1,0 +1,81 @@
+"""Processes and threads that come and go: waits_lives.py KIND. Each prints what it knows as JSON."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+
+def recorder():
+    """Open descriptors and resident memory (KiB) of the process that started this one."""
+    pid = os.getppid()
+    with open(f"/proc/{pid}/status") as status:
+        resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    return {"descriptors": len(os.listdir(f"/proc/{pid}/fd")), "resident": resident}
+
+
+def brief():
+    """3000 threads, one after the other, that live about 1 ms."""
+    least, most, states = [], [], []
+
+    def live():
+        begin = time.monotonic()
+        time.sleep(0.001)
+        least.append(time.monotonic() - begin)
+
+    for number in range(3000):
+        begin = time.monotonic()
+        thread = threading.Thread(target=live)
+        thread.start()
+        thread.join()
+        most.append(time.monotonic() - begin)
+        if number % 1000 == 999:
+            states.append(recorder())
+    print(json.dumps({"least": sum(least), "most": sum(most), "states": states}))
+
+
+def forks():
+    """Four children that sleep for 0.2 to 0.8 s."""
+    seconds = {}
+    for number in range(1, 5):
+        child = os.fork()
+        if child == 0:
+            time.sleep(0.2 * number)
+            sys.exit(0)
+        seconds[child] = 0.2 * number
+    for child in seconds:
+        os.waitpid(child, 0)
+    print(json.dumps(seconds))
+
+
+def execs():
+    """0.4 s asleep before it becomes another program, and 0.6 s after."""
+    if "again" in sys.argv:
+        time.sleep(0.6)
+    else:
+        time.sleep(0.4)
+        os.execv(sys.executable, [sys.executable, *sys.argv, "again"])
+
+
+def killed():
+    """Two threads asleep when the process is killed after a second."""
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    time.sleep(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def drops():
+    """A second asleep, then half a one on a CPU, after becoming another user for good."""
+    os.setgroups([])
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+    time.sleep(1)
+    end = time.thread_time() + 0.5
+    while time.thread_time() < end:
+        pass
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()

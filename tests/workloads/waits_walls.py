@@ -1,0 +1,53 @@
+"""waits_walls.py KIND ...: a program of waits.py, with each thread's own wall time.
+
+Its last line is a JSON object from each thread's number to [least, most, cpu] seconds: it lived for
+at least as long as its function ran, and at most since its start was asked for; cpu is null if it
+still runs when this is said. The main thread's are since this file began, and since the process was
+forked, which the kernel tells to a tick.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+
+import waits
+
+begun = time.monotonic()
+lives = {}
+
+
+def process_age():
+    with open("/proc/self/stat") as stat:
+        ticks = int(stat.read().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+class Timed(threading.Thread):
+    def start(self):
+        self.asked = time.monotonic()
+        super().start()
+
+    def run(self):
+        begin = time.monotonic()
+        lives[self.native_id] = begin, self.asked, None, None
+        try:
+            super().run()
+        finally:
+            lives[self.native_id] = begin, self.asked, time.monotonic(), time.thread_time()
+
+
+def main():
+    threading.Thread = Timed
+    vars(waits)[sys.argv[1]]()
+    cpu = time.thread_time()
+    said = {}
+    now = time.monotonic()
+    for tid, (begin, asked, end, thread_cpu) in lives.items():
+        said[tid] = (end or now) - begin, (end or now) - asked, thread_cpu
+    said[os.getpid()] = now - begun, process_age(), cpu
+    print(json.dumps(said))
+
+
+main()
