@@ -94,6 +94,13 @@ def test_brief_threads(python, account):
     assert end["resident"] <= early["resident"] + 1024
 
 
+def test_the_budget(python, account):
+    """The kernel's word on the recorder's whole CPU time, beside 200 busy threads: 1 % of a CPU."""
+    _, made = account(python, "waits_lives.py", "crowd")
+    share = float(made.stdout)
+    assert 0.001 < share <= 0.011
+
+
 def test_forks(any_python, account):
     threads, made = account(any_python, "waits_lives.py", "forks")
     for child, seconds in json.loads(made.stdout).items():
@@ -135,7 +142,7 @@ def test_dropped_privileges(any_python, account):
 
 
 def test_hidden_system_calls(any_python, account, build_c, workloads):
-    """The kernel's function that a thread sleeps in tells sleep from other waits; a note says so."""
+    """Waiting is still told from being on a CPU, if not its cause, and a note says so."""
     hides = build_c(workloads.parent / "fault/deny_syscall_file.c", "-shared", "-fPIC")
     environment = dict(os.environ, LD_PRELOAD=hides, ASAN_OPTIONS="verify_asan_link_order=0")
     threads, made = account(any_python, "waits_walls.py", "sleep", env=environment)

@@ -36,6 +36,36 @@ def brief():
     print(json.dumps({"least": sum(least), "most": sum(most), "states": states}))
 
 
+def recorder_cpu():
+    """Seconds that the recorder's threads were on a CPU."""
+    folder = f"/proc/{os.getppid()}/task"
+    nanoseconds = 0
+    for tid in os.listdir(folder):
+        with open(f"{folder}/{tid}/schedstat") as schedstat:
+            nanoseconds += int(schedstat.read().split()[0])
+    return nanoseconds / 1e9
+
+
+def crowd():
+    """200 threads that wake up often; prints what share of a CPU the recorder takes meanwhile."""
+    end = time.monotonic() + 4
+
+    def wake():
+        while time.monotonic() < end:
+            time.sleep(0.02)
+
+    threads = [threading.Thread(target=wake) for _ in range(200)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    before, begin = recorder_cpu(), time.monotonic()
+    time.sleep(3)
+    share = (recorder_cpu() - before) / (time.monotonic() - begin)
+    for thread in threads:
+        thread.join()
+    print(share)
+
+
 def forks():
     """Four children that sleep for 0.2 to 0.8 s."""
     seconds = {}
