@@ -58,3 +58,32 @@ set label 5 footer_2 at screen across(edge),down(is_text ? height - 1 : height -
 set border 0
 set tics nomirror out scale 0.5 font ',12' textcolor rgb ink
 set key off
+
+# What threads do, in the order of account_number. Plots of it have a legend: a mark in the colour of
+# the account, or its letter, and the name behind it, from these variables:
+#   accounts                     how many
+#   account_name, account_shown  arrays: what they are called; 1 for those in the picture
+array account_colour[12] = [0x0072b2, 0xd55e00, 0xc9ced4, 0x8c6d1f, 0x009e73, 0x56b4e9, \
+                            0xe69f00, 0xcc79a7, 0x5b4a9c, 0xa3adb8, 0x6b6b6b, 0xf1c7c2]
+array account_letter[12] = ['█', 'r', 'z', 'f', 's', 'p', 'l', 'g', 'c', 'e', 'o', '?']
+if (exists('accounts')) {
+    legend_at = body_top - (is_text ? 1 : 14)
+    legend_x = edge
+    do for [i = 1:accounts] {
+        if (account_shown[i]) {
+            name = account_name[i]
+            mark = is_text ? account_letter[i] : '■'
+            mark_colour = account_colour[i]
+            mark_tag = 20 + 2*i
+            name_tag = mark_tag + 1
+            set label mark_tag mark at screen across(legend_x),down(legend_at) left font ',14' \
+                tc rgb mark_colour
+            set label name_tag name at screen across(legend_x + (is_text ? 2 : 17)),down(legend_at) \
+                left font ',11' tc rgb ink
+            legend_x = legend_x + (is_text ? strlen(account_name[i]) + 4 \
+                                           : 7.2*strlen(account_name[i]) + 34)
+        }
+    }
+}
+# A bar of characters.
+blocks(n, block) = n < 1 ? '' : block.blocks(n - 1, block)

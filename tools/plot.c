@@ -38,7 +38,7 @@ static const struct kind {
 } kinds[] = {
     {"functions", "functions", draw_functions, 20, true, false},
     {"lines", "functions", draw_lines, 20, true, false},
-    {"timeline", "timeline", draw_timeline, 0, false, false},
+    {"timeline", "timeline", draw_timeline, 12, false, false},
     {"trend", "trend", draw_trend, 6, false, true},
     {"waits", "waits", draw_waits, 20, false, false},
 };
@@ -48,7 +48,7 @@ static const struct argp_option options[] = {
     {"input", 'i', "REC", 0, "The recording (tallystack.rec)", 0},
     {"event", 'e', "EVENT", 0, "Of functions and lines: this event (the first one)", 0},
     {"limit", OPTION_LIMIT, "N", 0,
-     "N rows or threads (20), or N functions of a trend (6), at most", 0},
+     "N rows or threads (20, of a timeline 12), or N functions of a trend (6), at most", 0},
     {"output", 'o', "FILE", 0,
      "Draw to FILE.svg, FILE.png, FILE.pdf or FILE.txt (tallystack-KIND.svg); - draws text to "
      "the standard output",
@@ -165,7 +165,8 @@ static const struct argp plot_argp = {
     .args_doc = "functions\nlines\ntimeline\ntrend REC REC...\nwaits",
     .doc = "Draw a picture of a recording with gnuplot.\v"
            "functions and lines: the top ones of one event, with 95 % intervals. timeline: rates "
-           "over time, of a recording made with -I. trend: several recordings side by side. waits: "
+           "over time, of a recording made with -I, and what its threads did meanwhile. trend: "
+           "several recordings side by side. waits: "
            "what each thread did with its wall time.",
 };
 
@@ -202,23 +203,10 @@ static int draw_lines(struct plot *plot)
     return draw_view(plot, TALLY_VIEW_LINE);
 }
 
-static int draw_timeline(struct plot *plot)
-{
-    struct loaded loaded;
-    struct tally_plot *picture = NULL;
-    if (loaded_open(&loaded, "plot", plot->input, false) < 0)
-        return TALLY_ERROR;
-    int status = loaded_status(&loaded), result = tally_plot_new(&picture, &plot->request);
-    if (result >= 0)
-        result = tally_plot_timeline(picture, loaded.recording, loaded.profile);
-    if (result >= 0)
-        result = tally_plot_draw(picture);
-    tally_plot_free(picture);
-    loaded_close(&loaded);
-    return result < 0 ? result : status;
-}
+typedef int draw_accounts_fn(struct tally_plot *picture, const struct tally_recording *recording,
+                             const struct tally_accounts *accounts, size_t limit);
 
-static int draw_waits(struct plot *plot)
+static int draw_accounts(struct plot *plot, draw_accounts_fn *draw)
 {
     struct loaded loaded;
     struct tally_plot *picture = NULL;
@@ -227,13 +215,23 @@ static int draw_waits(struct plot *plot)
     struct tally_accounts *accounts = tally_accounts_new(loaded.profile);
     int status = loaded_status(&loaded), result = tally_plot_new(&picture, &plot->request);
     if (result >= 0)
-        result = tally_plot_waits(picture, loaded.recording, accounts, plot->limit);
+        result = draw(picture, loaded.recording, accounts, plot->limit);
     if (result >= 0)
         result = tally_plot_draw(picture);
     tally_plot_free(picture);
     tally_accounts_free(accounts);
     loaded_close(&loaded);
     return result < 0 ? result : status;
+}
+
+static int draw_timeline(struct plot *plot)
+{
+    return draw_accounts(plot, tally_plot_timeline);
+}
+
+static int draw_waits(struct plot *plot)
+{
+    return draw_accounts(plot, tally_plot_waits);
 }
 
 /* The last part of the path, without ".rec". The caller frees it. */

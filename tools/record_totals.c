@@ -33,6 +33,7 @@ static uint64_t usage_ns(const struct timeval *time)
 
 void record_take_times(struct record *record, const struct rusage *usage)
 {
+    record->run.start_ns = record->start_ns;
     record->run.wall_ns = record_now_ns() - record->start_ns;
     record->run.user_ns = usage_ns(&usage->ru_utime);
     record->run.system_ns = usage_ns(&usage->ru_stime);

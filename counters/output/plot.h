@@ -47,9 +47,10 @@ int tally_plot_draw(struct tally_plot *plot);
 int tally_plot_functions(struct tally_plot *plot, const struct tally_recording *recording,
                          const struct tally_view *view, int event, size_t limit);
 
-/* timeline.gp: the interval series of a recording. */
+/* timeline.gp: the interval series, and what the `limit` threads (0: all) with the most wall time
+ * did meanwhile. */
 int tally_plot_timeline(struct tally_plot *plot, const struct tally_recording *recording,
-                        const struct tally_profile *profile);
+                        const struct tally_accounts *accounts, size_t limit);
 
 struct tally_plot_run { /* a recording among several */
     const char *name;
@@ -90,6 +91,36 @@ void tally_plot_text_at(struct tally_plot *plot, const char *name, size_t index,
  * is too long for letters of `size` pixels.
  */
 void tally_plot_words(struct tally_plot *plot, const char *name, const char *text, unsigned size);
+
+struct tally_plot_threads {
+    const struct tally_accounts *accounts;
+    uint32_t *threads; /* that are known of, the longest first; the caller frees them */
+    size_t known, count;
+};
+
+/* The `limit` threads (0: all) with the most wall time. */
+void tally_plot_choose_threads(struct tally_plot_threads *out,
+                               const struct tally_accounts *accounts, size_t limit);
+const struct tally_process *tally_plot_process(const struct tally_plot_threads *threads,
+                                               size_t row);
+
+/* Sets label, an array, and label_width. */
+void tally_plot_labels(struct tally_plot *plot, const struct tally_plot_threads *threads);
+
+/* Sets what the legend of common.gp is drawn from; accounts of which there is nothing are left out.
+ */
+void tally_plot_legend(struct tally_plot *plot, const double totals[TALLY_ACCOUNTS]);
+
+/* How many bands there are to draw under a timeline of `duration` seconds, and drawing them: rows
+ * of the data behind its own, with the same columns. */
+struct tally_plot_bands {
+    struct tally_plot_threads threads;
+    uint64_t start_ns;
+    double duration;
+};
+void tally_plot_bands_find(struct tally_plot_bands *bands, const struct tally_recording *recording,
+                           const struct tally_accounts *accounts, size_t limit);
+void tally_plot_bands_write(struct tally_plot *plot, const struct tally_plot_bands *bands);
 
 /* Sets subheading, footer_1, footer_2 and warning: where the numbers of the picture come from. */
 void tally_plot_provenance(struct tally_plot *plot, const struct tally_recording *recording,

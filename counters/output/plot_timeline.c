@@ -1,4 +1,5 @@
-/* Data of plots/timeline.gp: the rate of each event over time, from the interval series. */
+/* Data of plots/timeline.gp: the rate of each event over time, from the interval series; the bands
+ * of the threads are plot_bands.c's. */
 #include "output/plot.h"
 
 #include "base/buffer.h"
@@ -106,9 +107,9 @@ static void write_row(FILE *out, const struct panel *panel, size_t number, size_
     fputc(',', out);
     if (!isnan(panel->rates[next]))
         tally_csv_number(out, panel->rates[next]);
-    fprintf(out, ",%s,%s,", tally_unit_name(event->unit), tally_source_name(event->source));
+    fprintf(out, ",%s,%s,,,,,,,", tally_unit_name(event->unit), tally_source_name(event->source));
     tally_csv_field(out, event->name);
-    fputs("\r\n", out);
+    fputs(",,\r\n", out);
 }
 
 /* What a rate of the event is, in words. */
@@ -149,42 +150,64 @@ static void write_panel(struct tally_plot *plot, const struct panel *panel, size
 }
 
 static void write_words(struct tally_plot *plot, const struct tally_recording *recording,
-                        const struct tally_profile *profile)
+                        const struct tally_plot_threads *threads)
 {
+    struct tally_buffer text = {0};
     char samples[64];
     snprintf(samples, sizeof(samples), "read every %" PRIu64 " ms", recording->run.interval_ms);
     tally_plot_words(plot, "heading", "Events over time", 18);
-    tally_plot_provenance(plot, recording, profile, "", samples);
+    tally_plot_provenance(plot, recording, threads->accounts->profile, "", samples);
+    tally_buffer_printf(&text, "What threads did meanwhile, seen by looking on");
+    if (threads->count < threads->known)
+        tally_buffer_printf(&text, ": the longest %zu of %zu", threads->count, threads->known);
+    tally_plot_words(plot, "bands_title", text.data, 12);
+    tally_buffer_release(&text);
+}
+
+static void write_panels(struct tally_plot *plot, const struct panel *panels, size_t events,
+                         size_t drawn)
+{
+    static const char *const arrays[] = {"panel_title", "panel_scale", "panel_unit",
+                                         "panel_largest", "panel_mean"};
+    size_t number = 0;
+    tally_plot_number(plot, "panels", (double)drawn);
+    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
+        tally_plot_array(plot, arrays[i], drawn);
+    fputs("panel,time_s,value,rate,unit,source,band,end_s,low,high,account_number,is_longest,event,"
+          "process,thread\r\n",
+          tally_plot_data(plot));
+    for (size_t i = 0; i < events; i++)
+        if (panels[i].count)
+            write_panel(plot, &panels[i], number++);
 }
 
 int tally_plot_timeline(struct tally_plot *plot, const struct tally_recording *recording,
-                        const struct tally_profile *profile)
+                        const struct tally_accounts *accounts, size_t limit)
 {
-    size_t events = (size_t)recording->run.event_count, drawn = 0, number = 0;
+    size_t events = (size_t)recording->run.event_count, drawn = 0;
     if (!recording->series)
         return tally_error("the recording has no interval series; record with -I MS, such as "
                            "-I 100, to have one.");
+    struct tally_plot_bands bands;
+    tally_plot_bands_find(&bands, recording, accounts, limit);
     struct panel *panels = read_panels(recording);
-    double duration = 0;
     for (size_t i = 0; i < events; i++) {
         drawn += panels[i].count > 0;
-        duration = fmax(duration, panels[i].time);
+        bands.duration = fmax(bands.duration, panels[i].time);
     }
     if (drawn) {
-        tally_plot_size(plot, 200 + 170 * drawn, 8 + 9 * drawn > 30 ? 8 + 9 * drawn : 30);
-        tally_plot_number(plot, "panels", (double)drawn);
-        tally_plot_number(plot, "duration", duration);
-        const char *arrays[] = {"panel_title", "panel_scale", "panel_unit", "panel_largest",
-                                "panel_mean"};
-        for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
-            tally_plot_array(plot, arrays[i], drawn);
-        fputs("panel,time_s,value,rate,unit,source,event\r\n", tally_plot_data(plot));
-        for (size_t i = 0; i < events; i++)
-            if (panels[i].count)
-                write_panel(plot, &panels[i], number++);
-        write_words(plot, recording, profile);
+        size_t rows = bands.threads.count, lines = 8 + 9 * drawn + (rows ? rows + 5 : 0);
+        tally_plot_size(plot, 200 + 170 * drawn + (rows ? 72 + 22 * rows : 0),
+                        lines > 30 ? lines : 30);
+        tally_plot_number(plot, "duration", bands.duration);
+        tally_plot_number(plot, "bands", (double)rows);
+        write_panels(plot, panels, events, drawn);
+        if (rows)
+            tally_plot_bands_write(plot, &bands);
+        write_words(plot, recording, &bands.threads);
     }
     free_panels(panels, events);
+    free(bands.threads.threads);
     return drawn ? 0
                  : tally_error("the interval series of the recording is empty: the program "
                                "ended before the first interval did.");

@@ -72,12 +72,15 @@ static void flag_paths(struct tally_accounts *accounts)
 
 /* The kernel's part */
 
-static void add_lifetime(struct tally_thread_account *account, const struct tally_life *begin,
-                         const struct tally_life *end)
+static void add_lifetime(struct tally_accounts *accounts, uint32_t thread,
+                         const struct tally_life *begin, const struct tally_life *end)
 {
+    struct tally_thread_account *account = &accounts->threads[thread];
     double cpu = (double)(end->cpu_ns - begin->cpu_ns);
     double user = above_zero((double)end->user_ns - (double)begin->user_ns);
     double system = above_zero((double)end->system_ns - (double)begin->system_ns);
+    accounts->spans[accounts->span_count++] =
+        (struct tally_span){thread, begin->time_ns, end->time_ns};
     account->wall_ns += (double)(end->time_ns - begin->time_ns);
     account->states[TALLY_STATE_RUNNING] += cpu;
     if (user + system > 0) {
@@ -106,6 +109,7 @@ static void add_kernel(struct tally_accounts *accounts)
 {
     const struct tally_profile *profile = accounts->profile;
     bool *is_told = tally_alloc_zeroed(profile->thread_count, sizeof(*is_told));
+    accounts->spans = tally_alloc_zeroed(profile->lifetime_count + 1, sizeof(*accounts->spans));
     for (size_t i = 0; i < profile->thread_count; i++)
         accounts->threads[i].has_delay = true;
     for (int pass = 0; pass < 2; pass++)
@@ -121,12 +125,17 @@ static void add_kernel(struct tally_accounts *accounts)
             if (!begin || !end || end->time_ns <= begin->time_ns || end->cpu_ns < begin->cpu_ns)
                 continue;
             is_told[lifetime->thread] = true;
-            add_lifetime(&accounts->threads[lifetime->thread], begin, end);
+            add_lifetime(accounts, lifetime->thread, begin, end);
         }
     free(is_told);
     for (size_t i = 0; i < profile->thread_count; i++) {
         struct tally_thread_account *account = &accounts->threads[i];
         account->has_split = account->user_ns + account->system_ns > 0;
+        /* The three clocks are read one after the other: of a thread that never waits, the other
+         * two may come to a little more than its wall time. */
+        double room = above_zero(account->wall_ns - account->states[TALLY_STATE_RUNNING]);
+        if (account->states[TALLY_STATE_RUNNABLE] > room)
+            account->states[TALLY_STATE_RUNNABLE] = room;
     }
 }
 
@@ -394,6 +403,7 @@ void tally_accounts_free(struct tally_accounts *accounts)
     free(accounts->path_flags);
     free(accounts->look_states);
     free(accounts->blocked);
+    free(accounts->spans);
     free(accounts->threads);
     free(accounts);
 }

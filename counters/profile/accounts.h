@@ -32,6 +32,11 @@ struct tally_thread_account {
     double whole_scale, part_scale; /* what a look of either kind stands for, per ns */
 };
 
+struct tally_span { /* of a thread's life, in CLOCK_MONOTONIC */
+    uint32_t thread;
+    uint64_t begin_ns, end_ns;
+};
+
 struct tally_blocked {       /* how long one function waited for the GIL while another held it */
     uint32_t waiter, holder; /* functions; holder UINT32_MAX: not known */
     double ns;
@@ -46,6 +51,8 @@ enum {
 struct tally_accounts {
     const struct tally_profile *profile;  /* borrowed */
     struct tally_thread_account *threads; /* one for each thread of the profile */
+    size_t span_count;
+    struct tally_span *spans; /* which the wall times are the sums of */
     /*
      * The accounts as a profile of their own, whose events are the accounts that are not 0: for
      * the views. It shares everything but run, cells and values with `profile`.

@@ -45,7 +45,7 @@ json_t *tally_run_to_json(const struct tally_run *run)
         json_array_append_new(notes, json_string(run->notes[i]));
     return json_pack(
         "{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:b, s:b, s:I, s:I, s:f, s:f, "
-        "s:f, s:I, s:i, s:o, s:o}",
+        "s:f, s:I, s:I, s:i, s:o, s:o}",
         "format", TALLY_RUN_FORMAT, "command", run->command, "directory", run->directory, "machine",
         run->machine, "started", run->started, "version", run->version, "wall_ns",
         (json_int_t)run->wall_ns, "user_ns", (json_int_t)run->user_ns, "system_ns",
@@ -53,7 +53,8 @@ json_t *tally_run_to_json(const struct tally_run *run)
         "has_foreign", run->has_foreign, "stopped", (json_int_t)run->stopped, "interval_ms",
         (json_int_t)run->interval_ms, "delivery_ns", run->delivery_ns, "clock_delivery_ns",
         run->clock_delivery_ns, "fault_ns", run->fault_ns, "watch_ns", (json_int_t)run->watch_ns,
-        "counter_count", run->counter_count, "events", events, "notes", notes);
+        "start_ns", (json_int_t)run->start_ns, "counter_count", run->counter_count, "events",
+        events, "notes", notes);
 }
 
 static int index_of(const char *name, const char *const *names, int count)
@@ -141,7 +142,7 @@ int tally_run_from_json(struct tally_run *run, const json_t *json)
 {
     const char *command, *directory, *machine, *started, *version;
     json_t *events, *notes;
-    json_int_t wall, user, system, stopped, interval, watch;
+    json_int_t wall, user, system, stopped, interval, watch, start = 0;
     int format, is_clock, has_foreign;
     *run = (struct tally_run){0};
     json_t *root = (json_t *)(uintptr_t)json; /* json_unpack() only reads */
@@ -154,13 +155,14 @@ int tally_run_from_json(struct tally_run *run, const json_t *json)
     if (json_unpack(
             root,
             "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:b, s:b, s:I, s:I, s:F, s:F, s:F, "
-            "s:I, s:i, s:o, s:o}",
+            "s:I, s?I, s:i, s:o, s:o}",
             "command", &command, "directory", &directory, "machine", &machine, "started", &started,
             "version", &version, "wall_ns", &wall, "user_ns", &user, "system_ns", &system,
             "exit_status", &run->exit_status, "is_clock", &is_clock, "has_foreign", &has_foreign,
             "stopped", &stopped, "interval_ms", &interval, "delivery_ns", &run->delivery_ns,
             "clock_delivery_ns", &run->clock_delivery_ns, "fault_ns", &run->fault_ns, "watch_ns",
-            &watch, "counter_count", &run->counter_count, "events", &events, "notes", &notes) < 0 ||
+            &watch, "start_ns", &start, "counter_count", &run->counter_count, "events", &events,
+            "notes", &notes) < 0 ||
         !events_from_json(run, events))
         return tally_error_code(TALLY_DAMAGED, "session.json of the recording is damaged.");
     run->command = tally_strdup(command);
@@ -176,6 +178,7 @@ int tally_run_from_json(struct tally_run *run, const json_t *json)
     run->stopped = (uint32_t)stopped;
     run->interval_ms = (uint64_t)interval;
     run->watch_ns = (uint64_t)watch;
+    run->start_ns = (uint64_t)start;
     for (size_t i = 0; i < json_array_size(notes); i++) {
         const char *note = json_string_value(json_array_get(notes, i));
         if (note)

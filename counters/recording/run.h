@@ -30,6 +30,7 @@ struct tally_run {
     char *started;   /* ISO 8601, UTC */
     char *version;   /* of tallystack */
     uint64_t wall_ns, user_ns, system_ns;
+    uint64_t start_ns;        /* CLOCK_MONOTONIC, where series.csv begins; 0: not known */
     int exit_status;          /* as a shell reports it; -1 while it runs */
     bool is_clock;            /* CPU timers instead of perf events */
     bool has_foreign;         /* programs without the agent ran */

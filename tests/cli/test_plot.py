@@ -170,6 +170,75 @@ def test_waits_name_threads_and_causes(run_cli, tallystack, python, tmp_path):
     assert "z sleep" in picture and "l lock" in picture
 
 
+THREADS = '''
+import socket, threading, time
+left, right = socket.socketpair()
+def spin(seconds):
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        sum(range(100))
+jobs = [(time.sleep, 0.6), (right.recv, 1), (spin, 0.2), (spin, 0.2)]
+threads = [threading.Thread(target=job, args=(amount,)) for job, amount in jobs]
+for thread in threads:
+    thread.start()
+time.sleep(0.5)
+left.send(b"x")
+for thread in threads:
+    thread.join()
+'''
+
+
+def bands_of(rows):
+    bands = {}
+    for row in rows:
+        if row["panel"] == "0":
+            bands.setdefault(row["thread"], []).append(row)
+    return bands
+
+
+def test_the_bands_of_a_timeline_sum_to_the_wall_time(run_cli, tallystack, python, read_csv,
+                                                      tmp_path):
+    if not shutil.which("gnuplot"):
+        pytest.skip("gnuplot is not installed")
+    (tmp_path / "program.py").write_text(THREADS)
+    subprocess.run([tallystack, "record", "-q", "-I", "50", "-o", "r", "--", python, "program.py"],
+                   check=True, cwd=tmp_path, timeout=60)
+    assert run_cli(["plot", "timeline", "-i", "r", "--keep", "-o", "t.svg"]).returncode == 0
+    rows = read_csv((tmp_path / "t.csv").read_text(encoding="utf-8"))
+    report = read_csv(run_cli(["report", "-e", "waits", "--by", "thread", "--csv", "-i",
+                               "r"]).stdout)
+    bands = bands_of(rows)
+    assert len(bands) == 5
+    for thread, parts in bands.items():
+        wall = sum(float(row["self"]) for row in report if row["thread"] == thread)
+        assert sum(float(part["value"]) for part in parts) == pytest.approx(wall, rel=1e-3)
+        for part in parts:
+            area = ((float(part["end_s"]) - float(part["time_s"])) *
+                    (float(part["high"]) - float(part["low"])) * 1e9)
+            assert area == pytest.approx(float(part["value"]), rel=0.01, abs=3000)
+    longest = {thread: max({part["event"] for part in parts}, key=lambda state: sum(
+        float(part["value"]) for part in parts if part["event"] == state))
+        for thread, parts in bands.items()}
+    assert sorted(longest.values())[-3:] == ["sleep", "sleep", "socket"]
+    socket = next(thread for thread, state in longest.items() if state == "socket")
+    received = [part for part in bands[socket] if part["event"] == "socket"]
+    slept = float(received[-1]["end_s"]) - float(received[0]["time_s"])
+    assert slept > 0.4
+
+
+def test_a_timeline_says_how_many_threads_it_leaves_out(run_cli, tallystack, python, tmp_path):
+    if not shutil.which("gnuplot"):
+        pytest.skip("gnuplot is not installed")
+    (tmp_path / "program.py").write_text(THREADS)
+    subprocess.run([tallystack, "record", "-q", "-I", "50", "-o", "r", "--", python, "program.py"],
+                   check=True, cwd=tmp_path, timeout=60)
+    all_of_them = run_cli(["plot", "timeline", "-i", "r", "-o", "-"]).stdout
+    two = run_cli(["plot", "timeline", "-i", "r", "-o", "-", "--limit", "2"]).stdout
+    assert re.search("seen by looking on *\n", all_of_them)
+    assert "seen by looking on: the longest 2 of 5" in two
+    assert re.search("z{10}", two) and "z sleep" in two
+
+
 def test_no_series_is_refused_with_what_to_do(run_cli, recordings, tmp_path):
     done = run_cli(["plot", "timeline", "-i", recordings / "plain.rec"])
     assert (done.returncode, done.stdout) == (125, "")
