@@ -287,20 +287,31 @@ static char state_letter(const struct tally_eye *eye)
     return at && at[1] ? at[2] : '\0';
 }
 
+static bool is_waiting(char letter)
+{
+    return letter == 'S' || letter == 'D' || letter == 'I';
+}
+
+/* A thread that runs or is stopped tells nothing of what could be seen: the sight stays `most`. */
 static void look_at_kernel(const struct tally_eye *eye, enum tally_sight most,
                            struct tally_seen *out)
 {
     char function[64] = "";
     char letter = state_letter(eye);
-    *out = (struct tally_seen){.sight = TALLY_SIGHT_STATE, .state = TALLY_STATE_RUNNING};
+    *out = (struct tally_seen){.sight = most, .state = TALLY_STATE_RUNNING};
     if (letter == '\0' || letter == 'Z' || letter == 'X')
         out->sight = TALLY_SIGHT_GONE;
-    if (letter != 'S' && letter != 'D' && letter != 'I' && letter != 'T' && letter != 't')
+    if (letter == 'T' || letter == 't')
+        out->state = TALLY_STATE_OTHER;
+    if (!is_waiting(letter))
         return;
     out->state = letter == 'D' ? TALLY_STATE_FILE : TALLY_STATE_OTHER;
-    if (letter == 'T' || letter == 't' || most > TALLY_SIGHT_KERNEL ||
-        read_file(eye, -1, "wchan", function, sizeof(function)) <= 0 || !strcmp(function, "0"))
+    if (most > TALLY_SIGHT_KERNEL || read_file(eye, -1, "wchan", function, sizeof(function)) <= 0 ||
+        !strcmp(function, "0")) {
+        if (is_waiting(state_letter(eye))) /* else it woke up meanwhile */
+            out->sight = TALLY_SIGHT_STATE;
         return;
+    }
     enum tally_state told = tally_state_of_wchan(function);
     out->sight = TALLY_SIGHT_KERNEL;
     /* Uninterruptible sleep is the disk's, unless it is for another thread's page tables. */
@@ -316,7 +327,7 @@ void tally_look(struct tally_eye *eye, enum tally_sight most, struct tally_seen 
         eye->syscall = open_file(eye, "syscall");
     if (most > TALLY_SIGHT_CALL ||
         read_file(eye, eye->syscall, "syscall", text, sizeof(text)) <= 0) {
-        look_at_kernel(eye, most > TALLY_SIGHT_KERNEL ? most : TALLY_SIGHT_KERNEL, out);
+        look_at_kernel(eye, most, out);
         return;
     }
     *out = (struct tally_seen){.sight = TALLY_SIGHT_CALL, .state = TALLY_STATE_RUNNING};
