@@ -259,6 +259,7 @@ enum tally_state tally_state_of_wchan(const char *function)
         const char *part;
         enum tally_state state;
     } known[] = {
+        {"futex", TALLY_STATE_OTHER}, /* a lock or the GIL; before the "do_wait" in its names */
         {"nanosleep", TALLY_STATE_SLEEP}, {"poll", TALLY_STATE_POLL},
         {"do_select", TALLY_STATE_POLL},  {"pipe", TALLY_STATE_PIPE},
         {"fifo", TALLY_STATE_PIPE},       {"unix_", TALLY_STATE_SOCKET},
@@ -274,7 +275,7 @@ enum tally_state tally_state_of_wchan(const char *function)
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strstr(function, known[i].part))
             return known[i].state;
-    return TALLY_STATE_OTHER; /* futex too: a lock or the GIL, which cannot be told apart */
+    return TALLY_STATE_OTHER;
 }
 
 /* The letter of stat; 0 if the thread is gone. */

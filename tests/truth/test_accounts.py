@@ -145,8 +145,9 @@ def test_hidden_system_calls(any_python, account, build_c, workloads):
     """The kernel's function that a thread sleeps in tells most causes still, and a note says so."""
     hides = build_c(workloads.parent / "fault/deny_syscall_file.c", "-shared", "-fPIC")
     environment = dict(os.environ, LD_PRELOAD=hides, ASAN_OPTIONS="verify_asan_link_order=0")
-    for kind, cause in (("sleep", "sleep"), ("pipe", "pipe")):
+    for kind, cause in (("sleep", "sleep"), ("pipe", "pipe"), ("lock", "other-wait")):
         threads, made = account(any_python, "waits_walls.py", kind, env=environment)
         said, pid = assert_closed(threads, made)
         assert threads[pid, pid][cause] >= 0.9 * 1.4, threads
+        assert "child" not in threads[pid, pid]
         assert any("its system calls may not be read" in note for note in made.run()["notes"])

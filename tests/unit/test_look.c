@@ -190,6 +190,7 @@ static void test_kernel_functions(void **state)
     assert_int_equal(tally_state_of_wchan("do_wait"), TALLY_STATE_CHILD);
     assert_int_equal(tally_state_of_wchan("folio_wait_bit_common"), TALLY_STATE_FILE);
     assert_int_equal(tally_state_of_wchan("futex_wait_queue"), TALLY_STATE_OTHER);
+    assert_int_equal(tally_state_of_wchan("futex_do_wait"), TALLY_STATE_OTHER);
     assert_int_equal(tally_state_of_wchan("what_is_not_known"), TALLY_STATE_OTHER);
 }
 
