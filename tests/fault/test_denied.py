@@ -190,3 +190,52 @@ def test_kernels_whose_traps_are_not_safe(tallystack, tmp_path, build_c, python,
     assert named.returncode == 125
     assert named.stderr.count("\n") == 1
     assert not (tmp_path / "named.rec").exists()
+
+
+def verdict_of(done, read_csv):
+    assert done.returncode == 0, done.stderr
+    program = [row for row in read_csv(done.stdout) if row["scope"] == "program"]
+    assert len(program) == 1
+    return program[0]["verdict"]
+
+
+@pytest.mark.parametrize("kind, verdict", [("sleep", "sleeping"), ("http", "I/O-bound (network)"),
+                                           ("lock", "lock-bound")])
+def test_unprivileged_diagnosis(public, nobodys_python, as_nobody, read_csv, kind, verdict):
+    """Of a program of his own an ordinary user is told all causes."""
+    command, path = public / "bin/tallystack", public / "place/waits.rec"
+    subprocess.run([*as_nobody, command, "record", "-q", "-o", path, "--", nobodys_python, "-B",
+                    public / "workloads/waits.py", kind], cwd=public / "place", check=True)
+    words = [*as_nobody, command, "diagnose", "-i", path]
+    told = subprocess.run([*words, "--csv"], cwd="/", text=True, capture_output=True)
+    assert verdict_of(told, read_csv) == verdict
+    assert "may not be read" not in subprocess.run(words, cwd="/", text=True, check=True,
+                                                   capture_output=True).stdout
+
+
+def kernel_names_waits():
+    """Whether this kernel tells the function that a child of ours sleeps in."""
+    with subprocess.Popen(["sleep", "0.5"]) as child:
+        names = set()
+        while child.poll() is None:
+            names.add(pathlib.Path(f"/proc/{child.pid}/wchan").read_text())
+    return any("nanosleep" in name for name in names)
+
+
+@pytest.mark.parametrize("kind, verdict", [
+    ("sleep", "sleeping"), ("pipe", "I/O-bound (pipe)"), ("child", "child-bound"),
+    ("lock", "balanced")])
+def test_diagnosis_by_kernel_functions(tallystack, python, build_c, workloads, tmp_path, read_csv,
+                                       need, kind, verdict):
+    """The kernel's own functions tell most causes; a lock from the GIL they do not, nor is it
+    guessed."""
+    need("wchan", kernel_names_waits(), "this kernel does not tell where a process sleeps")
+    hides = build_c(workloads.parent / "fault/deny_syscall_file.c", "-shared", "-fPIC")
+    subprocess.run([tallystack, "record", "-q", "-o", "r", "--", python, "-B",
+                    workloads / "waits.py", kind], cwd=tmp_path, check=True,
+                   env=dict(os.environ, LD_PRELOAD=hides, ASAN_OPTIONS="verify_asan_link_order=0"))
+    words = [tallystack, "diagnose", "-i", "r"]
+    told = subprocess.run([*words, "--csv"], cwd=tmp_path, text=True, capture_output=True)
+    assert verdict_of(told, read_csv) == verdict
+    words_told = subprocess.run(words, cwd=tmp_path, text=True, capture_output=True).stdout
+    assert "only as far as the kernel's own functions tell, and a lock not from the GIL" in words_told
