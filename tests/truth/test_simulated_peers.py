@@ -1,8 +1,10 @@
 """Simulated totals are those of Valgrind's own tools on the same machine, in the same environment."""
 
 import os
+import pathlib
 import re
 import shutil
+import tempfile
 
 import pytest
 
@@ -10,29 +12,52 @@ TWO_LEVEL = ["--tool=cachegrind", "--cache-sim=yes", "--I1=32768,8,64", "--D1=32
              "--LL=8388608,16,64", "--cachegrind-out-file=peer.out"]
 LACKEY = ["--tool=lackey", "--detailed-counts=yes", "--log-file=peer.out"]
 
-# Takes valgrind's place in PATH: starts another tool in the environment that the launcher makes,
-# whose size stays what it is, with the library that our tool loads into the program.
+# Takes valgrind's place in PATH: starts another tool in the environment that the launcher makes.
+# That keeps its size and order, since it is on the program's stack and heap, whose layout decides
+# about conflicts in the caches.
 INSTEAD = """#!/usr/bin/python3 -IS
 import os, sys
 words = sys.argv[1:]
 while words[0].startswith("-"):
     del words[0]
 environment = dict(os.environb)
-folder = environment[b"VALGRIND_BIL"] = environment.pop(b"VALGRIND_LIB")
-preloaded = [name for name in os.listdir(folder) if name.startswith(b"vgpreload_tallystack")]
-environment[b"LD_PRELOAD"] = os.path.join(folder, preloaded[0])
+before, environment[b"PATH"] = environment[b"PATH"].split(b":", 1)
+environment[b"TALLYSTACK_PADDING"] += b"." * (len(before) + 1)
+environment[b"VALGRIND_LIB"] = {tools!r}
 os.execve({real!r}, ["valgrind", *{options!r}, *words], environment)
 """
 
 
 @pytest.fixture
-def run_peer(simulate, run_cli, tmp_path):
+def peer_tools(tallystack):
+    """Valgrind's own tools in a folder whose path is as long as that of ours.
+
+    Each preloads the library that our tool does. Cachegrind's name is as long as tallystack.
+    """
+    ours = (pathlib.Path(tallystack).parent / "../lib/tallystack/valgrind").resolve()
+    theirs = (ours / "default.supp").resolve().parent
+    place = tempfile.gettempdir()
+    folder = pathlib.Path(place) / f"peer-{os.getpid()}".ljust(len(str(ours)) - len(place) - 1, "-")
+    assert len(str(folder)) == len(str(ours))
+    folder.mkdir()
+    for file in theirs.iterdir():
+        (folder / file.name).symlink_to(file)
+    (library,) = ours.glob("vgpreload_tallystack-*")
+    for tool in ("cachegrind", "lackey"):
+        (folder / library.name.replace("tallystack", tool)).symlink_to(library)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def run_peer(simulate, run_cli, tmp_path, peer_tools):
     """run_peer(command, options): what another tool writes of a command."""
     def run(command, options):
         folder = tmp_path / "instead"
         folder.mkdir()
         program = folder / "valgrind"
-        program.write_text(INSTEAD.format(real=shutil.which("valgrind"), options=options))
+        program.write_text(INSTEAD.format(real=shutil.which("valgrind"), options=options,
+                                          tools=os.fsencode(peer_tools)))
         program.chmod(0o755)
         run_cli(["record", "--simulate=two-level", "-q", "-o", "peer", "--", *command],
                 env={"PATH": f"{folder}:{os.environ['PATH']}"}, timeout=600)
@@ -47,7 +72,7 @@ def programs(name, python, numpy_python, workloads):
     return [numpy_python if name == "sim_numpy" else python, workloads / f"{name}.py"]
 
 
-@pytest.mark.parametrize("name", ["fib", "sim_numpy"])
+@pytest.mark.parametrize("name", ["fib", "sim_numpy", "sim_library"])
 def test_totals_are_those_of_cachegrind(simulate, run_peer, python, numpy_python, workloads, name):
     command = programs(name, python, numpy_python, workloads)
     text = run_peer(command, TWO_LEVEL)
