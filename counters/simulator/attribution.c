@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "simulator/attribution.h"
 
+#include "simulator/cells.h"
 #include "simulator/core.h"
 #include "simulator/versions.h"
 #include "simulator/within.h"
@@ -9,113 +10,25 @@ struct attribution attribution;
 uint8_t attribution_watched[WATCH_SIZE];
 struct stay attribution_stay;
 
-/* Call paths beyond this many are folded: recursion over several lines has exponentially many. */
-enum { CONTEXT_MOST = 1 << 18, OWNER_GENERATOR = 1 };
-
-static uint32_t context_count;
+enum { OWNER_GENERATOR = 1 };
 
 bool guest_readable(uint64_t address, uint64_t size)
 {
     return VG_(am_is_valid_for_client)(address, size, VKI_PROT_READ);
 }
 
-/* Cells and contexts */
-
-static struct cell *new_cell(struct thread *thread, struct context *context, uint32_t line)
-{
-    struct cell *cell = VG_(calloc)("tallystack.cell", 1, sizeof(*cell));
-    cell->context = context;
-    cell->line = line;
-    if (thread->cell_count == thread->cell_room) {
-        thread->cell_room = thread->cell_room ? thread->cell_room * 2 : 64;
-        thread->cells = VG_(realloc)("tallystack.cells", thread->cells,
-                                     thread->cell_room * sizeof(*thread->cells));
-    }
-    thread->cells[thread->cell_count++] = cell;
-    return cell;
-}
-
-static struct cell *cell_of(struct context *context, uint32_t line)
-{
-    struct cell **cell = &context->cells[line];
-    if (!*cell)
-        *cell = new_cell(attribution.thread, context, line);
-    return *cell;
-}
-
-/* Of too many call paths: where this code object was called before on the way here. */
-static struct context *fold(struct cell *caller, const struct code *code)
-{
-    for (struct context *context = caller->context; context; context = context->caller->context)
-        if (context->code == code)
-            return context;
-    return NULL;
-}
-
-static struct context *context_of(struct cell *caller, struct code *code)
-{
-    struct context **first = &caller->children;
-    for (struct context **at = first; *at; at = &(*at)->next) {
-        struct context *context = *at;
-        if (context->code != code)
-            continue;
-        *at = context->next;
-        context->next = *first;
-        *first = context;
-        return context;
-    }
-    struct context *folded = context_count >= CONTEXT_MOST ? fold(caller, code) : NULL;
-    if (folded) {
-        attribution.has_folded = true;
-        return folded;
-    }
-    context_count++;
-    struct context *context =
-        VG_(calloc)("tallystack.context", 1,
-                    sizeof(*context) + (code->line_count + 1) * sizeof(context->cells[0]));
-    context->caller = caller;
-    context->code = code;
-    context->next = *first;
-    *first = context;
-    return context;
-}
-
 /* The open tally */
-
-static struct counts *counts_of(struct cell *cell)
-{
-    struct share *first = &cell->first, *share;
-    if (first->native == attribution.native)
-        return &first->counts;
-    if (!first->native) {
-        first->native = attribution.native;
-        return &first->counts;
-    }
-    for (struct share **at = &first->next; (share = *at); at = &share->next) {
-        if (share->native != attribution.native)
-            continue;
-        *at = share->next;
-        share->next = first->next;
-        first->next = share;
-        return &share->counts;
-    }
-    share = VG_(calloc)("tallystack.share", 1, sizeof(*share));
-    share->native = attribution.native;
-    share->next = first->next;
-    first->next = share;
-    return &share->counts;
-}
 
 void attribution_close(void)
 {
-    machine_close(counts_of(attribution.cell));
+    machine_close(cells_counts(attribution.cell));
 }
 
 void attribution_enter_native(const struct native *native)
 {
     attribution_close();
     attribution.native = native;
-    machine_cell = counts_of(attribution.cell);
+    machine_cell = cells_counts(attribution.cell);
 }
 
 static void go_to(struct cell *cell)
@@ -124,7 +37,7 @@ static void go_to(struct cell *cell)
         return;
     attribution_close();
     attribution.cell = cell;
-    machine_cell = counts_of(cell);
+    machine_cell = cells_counts(cell);
 }
 
 /* After each change of thread, frame or line. */
@@ -161,7 +74,7 @@ static struct cell *top_cell(struct thread *thread)
     if (thread->depth == 0)
         return thread->root;
     const struct level *top = &thread->levels[thread->depth - 1];
-    return cell_of(top->context, top->line);
+    return cells_of(top->context, top->line);
 }
 
 /* What runs outside the function of --within is not the top's. */
@@ -242,7 +155,7 @@ static bool push(struct thread *thread, uint64_t frame)
         thread->levels = VG_(realloc)("tallystack.levels", thread->levels,
                                       thread->room * sizeof(*thread->levels));
     }
-    struct context *context = context_of(top_cell(thread), code);
+    struct context *context = cells_context(top_cell(thread), code);
     uint32_t line = codes_line(code, frame_word(frame, attribution.layout->frame_ip));
     thread->levels[thread->depth++] = (struct level){frame, context, line};
     if (code->is_within && !thread->within) {
@@ -320,7 +233,7 @@ static void count_call(struct thread *thread)
     thread->uncounted_ip = 0;
     if (within.name && !thread->within)
         return;
-    counts_of(cell_of(top->context, 0))->raw[TALLY_RAW_CALLS]++;
+    cells_counts(cells_of(top->context, 0))->raw[TALLY_RAW_CALLS]++;
     machine_totals.raw[TALLY_RAW_CALLS]++;
 }
 
@@ -398,8 +311,8 @@ static void settle(struct thread *thread)
     if (within.name && !thread->within)
         attribution.cell = &within.outside;
     else if (thread->depth)
-        attribution.cell = cell_of(thread->levels[thread->depth - 1].context, 0);
-    machine_cell = counts_of(attribution.cell);
+        attribution.cell = cells_of(thread->levels[thread->depth - 1].context, 0);
+    machine_cell = cells_counts(attribution.cell);
     attribution_close();
 }
 
@@ -474,7 +387,7 @@ struct thread *attribution_new_thread(uint32_t tid)
 {
     struct thread *thread = VG_(calloc)("tallystack.thread", 1, sizeof(*thread));
     thread->tid = tid;
-    thread->root = new_cell(thread, NULL, 0);
+    thread->root = cells_new(thread, NULL, 0);
     attribution.threads =
         VG_(realloc)("tallystack.threads", attribution.threads,
                      (attribution.thread_count + 1) * sizeof(*attribution.threads));
@@ -492,7 +405,7 @@ void attribution_run_thread(struct thread *thread)
     }
     attribution.thread = thread;
     attribution.cell = counted_cell(thread);
-    machine_cell = counts_of(attribution.cell);
+    machine_cell = cells_counts(attribution.cell);
     if (thread->looks_left)
         VG_(memset)(attribution_watched, 1, sizeof(attribution_watched));
     watch(thread, 1);
@@ -572,20 +485,14 @@ static void search(struct thread *thread)
         attribution_set_tstate(tstate);
 }
 
-static void clear(struct cell *cell)
-{
-    for (struct share *share = &cell->first; share; share = share->next)
-        VG_(memset)(&share->counts, 0, sizeof(share->counts));
-}
-
 void attribution_reset(void)
 {
     for (int i = 0; i < TALLY_RAW_LANES; i++)
         machine_run.count[i] = machine_closed.count[i] = 0;
     VG_(memset)(&machine_totals, 0, sizeof(machine_totals));
-    clear(&within.outside);
+    cells_clear(&within.outside);
     for (uint32_t i = 0; i < attribution.thread_count; i++)
         for (uint32_t k = 0; k < attribution.threads[i]->cell_count; k++)
-            clear(attribution.threads[i]->cells[k]);
+            cells_clear(attribution.threads[i]->cells[k]);
     codes_forget_written();
 }

@@ -5,7 +5,9 @@
  *
  *   machine.c      caches, branch predictor, counting
  *   instrument.c   the code that is added to the program's
+ *   segments.c     the pieces that a translation is counted in
  *   attribution.c  which line and call path a count belongs to
+ *   cells.c        the tree of call paths and lines, with their counts
  *   codes.c        code objects
  *   image.c        writing an image of the recording
  */
