@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { LINE = 64, PAGE = 4096 };
+static const uint64_t LINE = 64, PAGE = 4096;
 
 static struct counts cell;
 
