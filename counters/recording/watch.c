@@ -1,9 +1,9 @@
 #include "recording/watch.h"
 
 #include "base/buffer.h"
-#include "python/remote.h"
 #include "recording/look.h"
 #include "recording/waits.h"
+#include "recording/watch_python.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,8 +24,6 @@ enum {
     WAKE_UP_NS = 10000, /* what a round costs besides: the timer, two switches, poll */
     LIST_EVERY_NS = 50000000,
     KEEP_MOST_NS = 1000000000, /* of a wait that goes on, before it is written */
-    FRAMES_MOST = 4096,
-    STATES_MOST = 8192,
 };
 
 struct thread {
@@ -44,11 +42,8 @@ struct process {
     const struct tally_image_header *header;
     int task; /* /proc/PID/task */
     struct tally_waits *waits;
-    const struct py_layout *layout; /* NULL: no interpreter yet */
-    struct py_remote remote;
-    struct py_thread_state *states;
-    size_t state_count;
-    uint64_t states_ns, listed_ns;
+    struct tally_watched_python python;
+    uint64_t listed_ns;
     uint32_t listed_threads; /* header->threads at the last listing */
     enum tally_sight sight;  /* the best that is to be had */
     bool is_done;
@@ -65,7 +60,7 @@ struct tally_watch {
     uint64_t random;
     size_t process_count;
     struct process **processes;
-    struct py_frame frames[FRAMES_MOST];
+    struct py_frame frames[TALLY_WATCHED_FRAMES];
     char gap[256];
 };
 
@@ -123,7 +118,7 @@ void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
     process->header = header;
     process->task = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     process->listed_threads = UINT32_MAX;
-    py_remote_init(&process->remote, pid);
+    tally_watched_python_init(&process->python, pid, header, watch->frames);
     watch->processes =
         tally_realloc(watch->processes, watch->process_count + 1, sizeof(struct process *));
     watch->processes[watch->process_count++] = process;
@@ -275,94 +270,6 @@ static void list_threads(struct tally_watch *watch, struct process *process, uin
         close(copy);
 }
 
-/* Python's side */
-
-static void find_interpreter(struct process *process)
-{
-    char reason[PY_REASON_SIZE];
-    uint64_t runtime = __atomic_load_n(&process->header->runtime, __ATOMIC_ACQUIRE);
-    if (!process->layout && runtime)
-        process->layout = py_layout_find(process->header->python, NULL, 0, reason);
-}
-
-static void list_states(struct process *process, uint64_t now)
-{
-    if (process->states && now - process->states_ns < SHORTEST_ROUND_NS)
-        return;
-    if (!process->states)
-        process->states = tally_alloc_zeroed(STATES_MOST, sizeof(*process->states));
-    process->states_ns = now;
-    process->state_count = py_thread_states(process->layout, &process->remote.memory,
-                                            process->header->runtime, process->states, STATES_MOST);
-}
-
-static uint64_t find_state(struct process *process, struct thread *thread, uint64_t now)
-{
-    struct py_memory *memory = &process->remote.memory;
-    if (thread->tstate &&
-        py_thread_native_id(process->layout, memory, thread->tstate) == thread->own_tid)
-        return thread->tstate;
-    thread->tstate = 0;
-    list_states(process, now);
-    for (size_t i = 0; i < process->state_count && !thread->tstate; i++)
-        if (process->states[i].native_id == thread->own_tid)
-            thread->tstate = process->states[i].address;
-    return thread->tstate;
-}
-
-static bool is_state(struct process *process, uint64_t address, uint64_t now)
-{
-    for (int round = 0; round < 2; round++) {
-        for (size_t i = 0; i < process->state_count; i++)
-            if (process->states[i].address == address)
-                return true;
-        list_states(process, now);
-    }
-    return false;
-}
-
-static uint32_t node_of_state(struct tally_watch *watch, struct process *process, uint64_t tstate,
-                              size_t room)
-{
-    struct tally_waits_interpreter python = {process->layout, &process->remote.memory,
-                                             process->header->code_type};
-    size_t depth;
-    if (!process->waits)
-        return TALLY_NODE_LOST;
-    enum py_walk_end end =
-        py_walk(process->layout, python.memory, tstate, watch->frames, room, &depth);
-    if (end == PY_WALK_UNREADABLE)
-        return TALLY_NODE_LOST;
-    if (!depth)
-        return TALLY_NODE_NATIVE;
-    uint32_t root = end == PY_WALK_TRUNCATED && room > 1 ? TALLY_NODE_TRUNCATED : 0;
-    return tally_waits_node(process->waits, &python, watch->frames, depth, root);
-}
-
-static uint32_t where(struct tally_watch *watch, struct process *process, struct thread *thread,
-                      uint64_t now)
-{
-    if (!process->layout)
-        return TALLY_NODE_NATIVE;
-    uint64_t tstate = find_state(process, thread, now);
-    return tstate ? node_of_state(watch, process, tstate, FRAMES_MOST) : TALLY_NODE_NATIVE;
-}
-
-static uint32_t who_holds_gil(struct tally_watch *watch, struct process *process,
-                              uint64_t waited_at, uint64_t now)
-{
-    if (!process->layout)
-        return 0;
-    for (int way = 0; way < PY_CONDITIONS; way++) {
-        uint64_t holder = py_gil_holder(&process->remote.memory, waited_at, way);
-        if (!holder || !is_state(process, holder, now))
-            continue;
-        uint32_t node = node_of_state(watch, process, holder, 1);
-        return node < TALLY_NODE_FIRST ? 0 : node;
-    }
-    return 0;
-}
-
 /* Looks */
 
 /* Rights differ by process: what cannot be had of one is not asked for again. */
@@ -390,8 +297,8 @@ static void look_at(struct tally_watch *watch, struct process *process, struct t
                               .tid = thread->own_tid,
                               .begin_ns = thread->looked_ns,
                               .duration_ns = now - thread->looked_ns};
-    py_remote_forget(&process->remote);
-    thread->eye.memory = &process->remote.memory;
+    py_remote_forget(&process->python.remote);
+    thread->eye.memory = &process->python.remote.memory;
     thread->eye.runtime = process->header->runtime;
     thread->eye.runtime_size = process->header->runtime_size;
     tally_look(&thread->eye, process->sight, &seen);
@@ -401,9 +308,11 @@ static void look_at(struct tally_watch *watch, struct process *process, struct t
         if (times->delay_ns - thread->times.delay_ns > times->cpu_ns - thread->times.cpu_ns)
             look.state = TALLY_STATE_RUNNABLE;
     } else {
-        look.node = where(watch, process, thread, now);
+        look.node = tally_watched_python_path(&process->python, process->waits, thread->own_tid,
+                                              &thread->tstate, now);
         if (seen.state == TALLY_STATE_GIL)
-            look.holder = who_holds_gil(watch, process, seen.waited_at, now);
+            look.holder =
+                tally_watched_python_holder(&process->python, process->waits, seen.waited_at, now);
         /* It ran meanwhile: the frames may be of two moments. */
         if (!tally_look_times(&thread->eye, &after) || after.slices != times->slices)
             look.node = TALLY_NODE_LOST;
@@ -442,7 +351,7 @@ static void visit_process(struct tally_watch *watch, struct process *process)
     if (state != TALLY_IMAGE_SAMPLING || process->is_done)
         return;
     bool had_threads = process->thread_count > 0;
-    find_interpreter(process);
+    tally_watched_python_find(&process->python);
     list_threads(watch, process, clock_ns(CLOCK_MONOTONIC));
     for (size_t i = process->thread_count; i-- > 0;)
         if (!visit(watch, process, &process->threads[i]))
@@ -458,7 +367,7 @@ static void close_process(struct tally_watch *watch, struct process *process)
     tally_waits_close(process->waits);
     if (process->task >= 0)
         close(process->task);
-    free(process->states);
+    tally_watched_python_release(&process->python);
     free(process->threads);
     free(process);
 }
