@@ -1,4 +1,7 @@
-"""Sums a matrix of 8 MB by rows and by columns: the same reads, but by columns each is of another cache line."""
+"""Sums a matrix of 8 MB by rows and by columns.
+
+The reads are the same, but by columns each is of another cache line.
+"""
 
 from array import array
 
