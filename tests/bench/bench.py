@@ -16,6 +16,7 @@ import tempfile
 
 import cost
 import legs
+import simulator
 from tables import Table, number, verdict
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -416,7 +417,7 @@ def measure_report(bench):
 
 # ---- the command -------------------------------------------------------------------------------
 
-PARTS = ("programs", "handler", "bytes", "threads", "interruptions", "report")
+PARTS = ("programs", "handler", "bytes", "threads", "interruptions", "report", "simulator")
 
 
 def machine():
@@ -507,6 +508,8 @@ def measure(bench):
             function(bench, version, python)
     if "report" in bench.options.only:
         measure_report(bench)
+    if "simulator" in bench.options.only:
+        simulator.measure(bench, python, version)
 
 
 def main():
