@@ -36,19 +36,18 @@ const char *const tally_verdict_names[TALLY_VERDICTS] = {"CPU-bound (compute)",
 
 const char *const tally_verdict_advice[TALLY_VERDICTS] = {
     "Native code does the work: give it larger pieces, more threads or a better library.",
-    "The interpreter does the work: do less of it in loops (built-ins, numpy, another algorithm), "
-    "or "
-    "use more processes.",
-    "Touch less memory, or in order: smaller types, arrays instead of objects, blocks that fit a "
-    "cache.",
+    ("The interpreter does the work: do less of it in loops (built-ins, numpy, another algorithm), "
+     "or use more processes."),
+    ("Touch less memory, or in order: smaller types, arrays instead of objects, blocks that fit a "
+     "cache."),
     "Make branches predictable, or do without: sort the data, use tables.",
     "Too much code runs in turn: do one kind of work for many items before the next.",
     "Make fewer system calls: larger reads and writes, buffering, batches.",
     "Use memory again instead of mapping fresh pages: keep buffers, allocate once.",
     "Read less or ahead of time, in larger pieces; keep what is read again.",
     "Overlap requests (threads, asyncio), ask for more at once, or cache the answers.",
-    "The process at the other end of the pipe is slower: look at it, or read and write in larger "
-    "pieces.",
+    ("The process at the other end of the pipe is slower: look at it, or read and write in larger "
+     "pieces."),
     "The program waits for time to pass: wait for the event itself instead, or shorter.",
     "Hold the lock for less time, divide what it protects, or give each thread its own.",
     "Threads that run Python take turns: use processes, or native code that releases the GIL.",

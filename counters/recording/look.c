@@ -216,7 +216,6 @@ static enum tally_state state_of_call(const struct tally_eye *eye, long number,
 #ifdef SYS_vfork
     case SYS_vfork:
 #endif
-        return TALLY_STATE_CHILD;
     case SYS_clone: /* sleeps only for a child that borrows its parent's memory */
 #ifdef SYS_clone3
     case SYS_clone3:
@@ -285,7 +284,9 @@ static char state_letter(const struct tally_eye *eye)
     if (read_file(eye, -1, "stat", text, sizeof(text)) <= 0)
         return '\0';
     const char *at = strrchr(text, ')');
-    return at && at[1] ? at[2] : '\0';
+    if (!at || !at[1])
+        return '\0';
+    return at[2];
 }
 
 static bool is_waiting(char letter)

@@ -251,14 +251,22 @@ static void read_waits(struct tally_recording *recording, int directory, const c
     *image->waits = waits;
 }
 
+static void free_slots(struct tally_image *image)
+{
+    for (size_t i = 0; i < image->slot_count; i++)
+        free(image->slots[i].chunks);
+    free(image->slots);
+}
+
 static void read_image(struct tally_recording *recording, int directory, const char *name,
                        const struct tally_seal *seal)
 {
-    struct tally_image image;
+    struct tally_image image = {0};
     if (!read_chunks(recording, directory, name, TALLY_IMAGE_MAGIC, seal, &image) ||
         image.header->counter_count != (uint32_t)recording->run.counter_count) {
         tally_recording_damage(recording, "%s is damaged; the process it describes is left out.",
                                name);
+        free_slots(&image);
         return;
     }
     read_waits(recording, directory, name, seal, &image);
@@ -345,13 +353,6 @@ int tally_recording_open(struct tally_recording **out, const char *path)
     tally_seal_free(seal);
     close(directory);
     return result;
-}
-
-static void free_slots(struct tally_image *image)
-{
-    for (size_t i = 0; i < image->slot_count; i++)
-        free(image->slots[i].chunks);
-    free(image->slots);
 }
 
 void tally_recording_close(struct tally_recording *recording)

@@ -73,17 +73,19 @@ void tally_waits_close(struct tally_waits *waits)
 {
     if (!waits)
         return;
-    struct code *code, *next_code;
-    struct node *node, *next_node;
-    HASH_ITER(hh, waits->codes, code, next_code)
-    {
-        HASH_DEL(waits->codes, code);
+    struct code *code = waits->codes;
+    struct node *node = waits->nodes;
+    HASH_CLEAR(hh, waits->codes); /* the table; its entries stay in their list */
+    HASH_CLEAR(hh, waits->nodes);
+    while (code) {
+        struct code *next = code->hh.next;
         free(code);
+        code = next;
     }
-    HASH_ITER(hh, waits->nodes, node, next_node)
-    {
-        HASH_DEL(waits->nodes, node);
+    while (node) {
+        struct node *next = node->hh.next;
         free(node);
+        node = next;
     }
     if (waits->chunk)
         munmap(waits->chunk, TALLY_CHUNK_SIZE);
@@ -209,7 +211,7 @@ static bool put_code(struct tally_waits *waits, const struct tally_waits_interpr
 static uint32_t code_id(struct tally_waits *waits, const struct tally_waits_interpreter *python,
                         uint64_t address)
 {
-    struct py_code code;
+    struct py_code code = {0};
     uint64_t type;
     const char *object = python->memory->view(python->memory, address, python->layout->code_start);
     if (!object)
@@ -218,7 +220,13 @@ static uint32_t code_id(struct tally_waits *waits, const struct tally_waits_inte
     if (type != python->code_type)
         return 0;
     py_code_read(python->layout, object, &code);
-    struct code_key key = {address, code.filename, code.qualname, code.lines, code.first_line};
+    struct code_key key;
+    memset(&key, 0, sizeof(key)); /* it is hashed byte by byte, padding and all */
+    key.address = address;
+    key.filename = code.filename;
+    key.qualname = code.qualname;
+    key.lines = code.lines;
+    key.first_line = code.first_line;
     struct code *entry;
     HASH_FIND(hh, waits->codes, &key, sizeof(key), entry);
     if (entry)
