@@ -8,6 +8,7 @@
 #include "events/event.h"
 #include "list_groups.h"
 #include "list_models.h"
+#include "notes.h"
 #include "sources/simulated.h"
 #include "table.h"
 
@@ -144,46 +145,26 @@ static int add_simulated(const char *name, const char *description, void *data)
     return 0;
 }
 
-/* The reason without the event's name, so that equal ones can be told once. */
-static const char *common_part(const char *reason)
-{
-    const char *end = reason[0] == '"' ? strchr(reason + 1, '"') : NULL;
-    return end && end[1] == ' ' ? end + 2 : reason;
-}
-
-static int note_of(char **notes, int *count, const char *reason)
-{
-    for (int i = 0; i < *count; i++)
-        if (!strcmp(notes[i], common_part(reason)))
-            return i + 1;
-    notes[(*count)++] = tally_strdup(common_part(reason));
-    return *count;
-}
-
 static void print_for_people(const struct table *from)
 {
     static const char *const columns[] = {"name", "source", "unit", "available", "meaning", NULL};
     struct table table = {.columns = columns};
-    int rows = from->count / COLUMNS, note_count = 0;
-    char **notes = tally_alloc_zeroed((size_t)rows, sizeof(*notes));
-    for (int i = 0; i < rows; i++) {
-        char **row = &from->cells[(size_t)i * COLUMNS];
+    struct notes notes = {0};
+    for (int i = 0; i < from->count; i += COLUMNS) {
+        char **row = &from->cells[i];
         table_cell(&table, "%s", row[NAME]);
         table_cell(&table, "%s", row[SOURCE]);
         table_cell(&table, "%s", row[UNIT]);
         if (row[REASON][0])
             table_cell(&table, "%s (%d)", row[AVAILABLE][0] ? row[AVAILABLE] : "-",
-                       note_of(notes, &note_count, row[REASON]));
+                       notes_number(&notes, row[REASON]));
         else
             table_cell(&table, "%s", row[AVAILABLE]);
         table_cell(&table, "%s", row[DESCRIPTION]);
     }
     table_print(&table, stdout, false);
-    for (int i = 0; i < note_count; i++) {
-        printf("%s(%d) %s\n", i ? "" : "\n", i + 1, notes[i]);
-        free(notes[i]);
-    }
-    free(notes);
+    notes_print(&notes, stdout);
+    notes_release(&notes);
     table_release(&table);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "events/group.h"
+#include "notes.h"
 #include "table.h"
 
 #include <stdio.h>
@@ -98,17 +99,24 @@ int list_groups(bool csv)
     enum { COLUMNS = 6 };
     struct listing listing = {.table = {.columns = columns}};
     struct table shown = {.columns = for_people};
+    struct notes notes = {0};
     int result = tally_group_each(add_named, &listing) < 0 ? TALLY_ERROR : listing.failed;
     if (result == 0 && csv)
         table_print(&listing.table, stdout, true);
     for (int i = 0; i + COLUMNS <= listing.table.count && !csv; i += COLUMNS) {
         char **row = &listing.table.cells[i];
         table_cell(&shown, "%s", row[0]);
-        table_cell(&shown, "%s", row[1]);
-        table_cell(&shown, "%s%s%s", row[5], row[4][0] ? "; not: " : "", row[4]);
+        if (row[4][0])
+            table_cell(&shown, "%s (%d)", row[1], notes_number(&notes, row[4]));
+        else
+            table_cell(&shown, "%s", row[1]);
+        table_cell(&shown, "%s", row[5]);
     }
-    if (result == 0 && !csv)
+    if (result == 0 && !csv) {
         table_print(&shown, stdout, false);
+        notes_print(&notes, stdout);
+    }
+    notes_release(&notes);
     table_release(&listing.table);
     table_release(&shown);
     return result;

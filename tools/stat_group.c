@@ -93,6 +93,7 @@ static void add_provenance(const struct stat *stat, const struct tally_metric *m
                      source);
         out->row.running = fmin(out->row.running, event->running);
         out->row.is_machine_wide |= event->event.is_machine_wide;
+        out->row.unproven |= event->unproven && event->runs && event->mean == 0;
     }
 }
 
@@ -112,7 +113,8 @@ static void evaluate(const struct stat *stat, const struct tally_metric *metric,
         out->row.why = out->why;
     }
     tally_metric_formula(stat->variant, metric, &formula);
-    snprintf(out->row.metric, sizeof(out->row.metric), "%s", formula.data);
+    snprintf(out->row.metric, sizeof(out->row.metric), "%s%s", formula.data,
+             out->row.unproven ? "; a count of 0 in it is unproven" : "");
     tally_buffer_release(&formula);
 }
 

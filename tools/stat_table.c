@@ -142,7 +142,7 @@ void stat_table_header(const struct stat_table *table)
         fprintf(table->out, "%s%sevent,unit,source,value,deviation,runs,running,metric\n",
                 table->timed ? "time_s," : "", table->by_thread ? "process,thread," : "");
     else
-        fprintf(table->out, "%s%s%18s  %-26s %-9s\n", table->timed ? "      time " : "",
+        fprintf(table->out, "%s%s%18s  %-34s %-9s\n", table->timed ? "      time " : "",
                 table->by_thread ? "process                 thread                  " : "", "value",
                 "event", "source");
 }
@@ -221,9 +221,11 @@ static void screen_row(const struct stat_table *table, const struct stat_row *ro
     if (table->by_thread)
         fprintf(table->out, "%-23s %-23s ", row->process ? row->process : "",
                 row->thread ? row->thread : "");
-    fprintf(table->out, "%18s  %-26s %-9s", value, row->event, row->source);
+    fprintf(table->out, "%18s  %-34s %-9s", value, row->event, row->source);
     if (row->runs == 0)
         fprintf(table->out, " %s", row->why ? row->why : "missing");
+    else if (row->is_metric && row->unproven)
+        fputs(" unproven", table->out);
     else if (row->metric[0] && !row->is_metric)
         fprintf(table->out, " %s", row->metric);
     if (has_deviation(row) && row->value > 0)
