@@ -46,6 +46,8 @@ struct process {
     uint64_t listed_ns;
     uint32_t listed_threads; /* header->threads at the last listing */
     enum tally_sight sight;  /* the best that is to be had */
+    bool shows_functions;    /* the kernel's, that threads sleep in */
+    uint32_t blank_looks;    /* that showed none */
     bool is_done;
     size_t thread_count;
     struct thread *threads;
@@ -272,9 +274,17 @@ static void list_threads(struct tally_watch *watch, struct process *process, uin
 
 /* Looks */
 
-/* Rights differ by process: what cannot be had of one is not asked for again. */
+/*
+ * Rights differ by process: what cannot be had of one is not asked for again. A thread that wakes
+ * and sleeps again between two readings shows no kernel function, as one that may not be read: only
+ * a run of such looks, without any that showed one, means that.
+ */
 static void note_sight(struct tally_watch *watch, struct process *process, enum tally_sight sight)
 {
+    enum { ENOUGH = 32 };
+    process->shows_functions |= sight == TALLY_SIGHT_KERNEL;
+    if (sight == TALLY_SIGHT_STATE && (process->shows_functions || ++process->blank_looks < ENOUGH))
+        return;
     if (sight <= process->sight || sight == TALLY_SIGHT_GONE)
         return;
     process->sight = sight;
