@@ -58,12 +58,15 @@ struct tally_watch {
     double share;
     uint64_t *bytes_left;
     uint64_t round_ns; /* when the last round was */
+    bool has_waits;    /* a thread waited at some time since the round before */
+    uint32_t calm;     /* rounds since one did */
     uint64_t cpu_ns;   /* that looking has cost */
     uint64_t random;
     size_t process_count;
     struct process **processes;
     struct py_frame frames[TALLY_WATCHED_FRAMES];
     char gap[256];
+    pid_t doubted; /* whose gap it is, if that is not sure yet; else 0 */
 };
 
 static uint64_t clock_ns(clockid_t clock)
@@ -274,28 +277,43 @@ static void list_threads(struct tally_watch *watch, struct process *process, uin
 
 /* Looks */
 
+static void tell_gap(struct tally_watch *watch, const struct process *process,
+                     enum tally_sight sight)
+{
+    snprintf(watch->gap, sizeof(watch->gap),
+             "what threads of process %d wait for is known only %s: its system calls may not "
+             "be read here (/proc/PID/task/TID/syscall).",
+             (int)process->pid,
+             sight == TALLY_SIGHT_KERNEL ? "as far as the kernel's own functions tell, and a "
+                                           "lock not from the GIL"
+                                         : "to be a wait");
+}
+
 /*
  * Rights differ by process: what cannot be had of one is not asked for again. A thread that wakes
- * and sleeps again between two readings shows no kernel function, as one that may not be read: only
- * a run of such looks, without any that showed one, means that.
+ * and sleeps again between two readings shows no kernel function, as one that may not be read: that
+ * is told, but believed only after a run of such looks without any that showed one.
  */
 static void note_sight(struct tally_watch *watch, struct process *process, enum tally_sight sight)
 {
     enum { ENOUGH = 32 };
     process->shows_functions |= sight == TALLY_SIGHT_KERNEL;
-    if (sight == TALLY_SIGHT_STATE && (process->shows_functions || ++process->blank_looks < ENOUGH))
+    if (sight == TALLY_SIGHT_STATE && process->shows_functions)
         return;
+    if (sight == TALLY_SIGHT_STATE && ++process->blank_looks < ENOUGH) {
+        if (!watch->gap[0]) {
+            tell_gap(watch, process, sight);
+            watch->doubted = process->pid;
+        }
+        return;
+    }
     if (sight <= process->sight || sight == TALLY_SIGHT_GONE)
         return;
     process->sight = sight;
-    if (!watch->gap[0])
-        snprintf(watch->gap, sizeof(watch->gap),
-                 "what threads of process %d wait for is known only %s: its system calls may not "
-                 "be read here (/proc/PID/task/TID/syscall).",
-                 (int)process->pid,
-                 sight == TALLY_SIGHT_KERNEL ? "as far as the kernel's own functions tell, and a "
-                                               "lock not from the GIL"
-                                             : "to be a wait");
+    if (!watch->gap[0] || watch->doubted == process->pid) {
+        tell_gap(watch, process, sight);
+        watch->doubted = 0;
+    }
 }
 
 static void look_at(struct tally_watch *watch, struct process *process, struct thread *thread,
@@ -337,6 +355,8 @@ static bool visit(struct tally_watch *watch, struct process *process, struct thr
     if (!tally_look_times(&thread->eye, &times))
         return false;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    uint64_t ran_ns = times.cpu_ns - thread->times.cpu_ns;
+    watch->has_waits |= ran_ns < (now - thread->looked_ns) / 10 * 9;
     const struct tally_wait *last = &thread->wait;
     bool has_waited = last->tid && last->state > TALLY_STATE_RUNNABLE;
     if (has_waited && times.slices && times.slices == thread->times.slices) {
@@ -396,14 +416,19 @@ static bool is_over(const struct tally_watch *watch, size_t index)
     return kill(process->pid, 0) < 0 && errno == ESRCH;
 }
 
-/* A moment in [shortest, 1.5 shortest), so that no program's rhythm is met, or what the budget
- * asks for. */
+/*
+ * A moment in [shortest, 1.5 shortest), so that no program's rhythm is met, or what the budget asks
+ * for. Where all threads only ran there is little to see: the rounds then double, up to eightfold.
+ */
 static uint64_t next_delay(struct tally_watch *watch, uint64_t cost)
 {
     watch->random ^= watch->random << 13; /* Marsaglia's xorshift */
     watch->random ^= watch->random >> 7;
     watch->random ^= watch->random << 17;
-    uint64_t delay = SHORTEST_ROUND_NS;
+    enum { CALMEST = 3 };
+    watch->calm = watch->has_waits ? 0 : watch->calm + (watch->calm < CALMEST);
+    watch->has_waits = false;
+    uint64_t delay = (uint64_t)SHORTEST_ROUND_NS << watch->calm;
     uint64_t wanted = (uint64_t)((double)cost / watch->share);
     if (wanted > delay)
         delay = wanted < LONGEST_ROUND_NS ? wanted : LONGEST_ROUND_NS;
