@@ -237,8 +237,20 @@ def test_threads_sum_to_the_total(tallystack, has_threads, workloads):
     assert min(sums) > 300 and spread < 300, (sums, totals)
 
 
+OUTLIVED = """
+import os, time
+done, told = os.pipe()
+if os.fork():
+    os.read(done, 1)  # the child has counted something by then
+else:
+    os.write(told, b".")
+    os.closerange(0, 3)
+    time.sleep(3)
+"""
+
+
 def test_what_outlives_the_program_has_a_row(tallystack, has_threads):
-    found = by_thread(tallystack, "sh", "-c", 'sh -c "sleep 3; true" >/dev/null 2>&1 & true')
+    found = by_thread(tallystack, PYTHON, "-c", OUTLIVED)
     rest = [row for row in found if row["thread"] == "[still running]"]
     assert len(rest) == 1 and int(rest[0]["value"]) > 0 and rest[0]["process"] == ""
 
