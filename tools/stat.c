@@ -117,14 +117,12 @@ void stat_print_heading(const struct stat *stat, char **command, const char *how
     stat_table_header(&stat->table);
 }
 
-static void print_metrics(const struct stat *stat)
+static void print_metrics(const struct stat *stat, const struct stat_row *rows)
 {
-    struct stat_metric metrics[TALLY_MAX_METRICS];
-    int count = stat_group_metrics(stat, metrics);
-    if (count && !stat->options.csv)
+    double elapsed_ns = stat->options.simulate ? -1 : stat->times[0].mean;
+    if (!stat->options.csv)
         fprintf(stat->table.out, "\n%s:\n", stat->group->summary);
-    for (int i = 0; i < count; i++)
-        stat_table_rows(&stat->table, &metrics[i].row, 1);
+    stat_metrics_print(&stat->table, stat->variant, rows, stat->count, elapsed_ns);
 }
 
 static void print_totals(struct stat *stat, char **command)
@@ -145,7 +143,8 @@ static void print_totals(struct stat *stat, char **command)
     if (!first)
         stat_print_heading(stat, command, how);
     stat_table_rows(&stat->table, rows + first, stat->count - first + times);
-    print_metrics(stat);
+    if (stat->group && !stat->options.by_thread)
+        print_metrics(stat, rows);
     if (!stat->options.csv && !stat->options.simulate && !stat->options.by_thread) {
         putc('\n', stat->table.out);
         stat_print_verdict(stat);
@@ -199,6 +198,7 @@ static int stat_workload(struct stat *stat, char **command)
         return command_failed("stat");
     if ((stat->options.simulate ? stat_choose_simulated(stat) : stat_choose_events(stat)) < 0)
         return command_failed("stat");
+    stat_add_unresolved(stat);
     stat->table = (struct stat_table){
         .out = stderr,
         .csv = stat->options.csv,
@@ -217,6 +217,13 @@ static int stat_workload(struct stat *stat, char **command)
     return close_output(stat, run_all(stat, command));
 }
 
+/* Whether an option asks for more than what a recording can tell. */
+static bool counts_anew(const struct stat_options *chosen)
+{
+    return chosen->events || chosen->repeats > 1 || chosen->interval_ms || chosen->simulate ||
+           chosen->by_thread || chosen->multiplex;
+}
+
 int cmd_stat(int argc, char **argv)
 {
     int first = argc;
@@ -227,14 +234,16 @@ int cmd_stat(int argc, char **argv)
     if (stat->options.input && first < argc) {
         tally_error("-i prints the totals of a recording and runs no program.");
         status = command_failed("stat");
+    } else if (stat->options.input && counts_anew(&stat->options)) {
+        tally_error("-i goes with -g, -o and --csv only: what was counted is in the recording.");
+        status = command_failed("stat");
     } else if (stat->options.input) {
-        status = stat_recording(stat->options.input, stat->options.output, stat->options.csv);
+        status = stat_recording(&stat->options);
     } else if (first >= argc) {
         tally_error("there is no program to run; \"tallystack stat -- PROGRAM\" counts one.");
         status = command_failed("stat");
-    } else if (stat->options.group &&
-               (stat->options.events || stat->options.interval_ms || stat->options.by_thread)) {
-        tally_error("-g goes with none of -e, -I and --per-thread.");
+    } else if (stat->options.group && stat->options.events) {
+        tally_error("-g and -e do not go together: the group names the events.");
         status = command_failed("stat");
     } else if (stat->options.interval_ms && stat->options.repeats > 1) {
         tally_error("-I and -r cannot be combined.");

@@ -4,8 +4,9 @@
  * stat.c parses the options and goes through the steps; stat_events.c finds where each event is
  * counted; stat_run.c runs the program and counts; stat_threads.c does so for each thread;
  * stat_verdict.c draws one line from the result;
- * stat_simulated.c does both on a model machine; stat_group.c takes both from a group of metrics;
- * stat_table.c prints; stat_recording.c does all of it for a recording.
+ * stat_simulated.c does both on a model machine; stat_group.c takes the events from a group of
+ * metrics, which stat_metrics.c makes of the counts; stat_table.c prints; stat_recording.c does all
+ * of it for a recording.
  */
 #ifndef TALLY_TOOLS_STAT_H
 #define TALLY_TOOLS_STAT_H
@@ -14,6 +15,7 @@
 #include "events/group.h"
 #include "sources/simulated_model.h"
 #include "sources/turns.h"
+#include "stat_metrics.h"
 #include "stat_table.h"
 
 #include <stdbool.h>
@@ -89,15 +91,8 @@ int stat_run_simulated(struct stat *stat, char **command, int *exit_status);
 int stat_choose_group(struct stat *stat);
 void stat_release_group(struct stat *stat);
 
-/* A metric's row, with the texts that it borrows. */
-struct stat_metric {
-    struct stat_row row;
-    char source[48];
-    char why[1024];
-};
-
-/* Room for TALLY_MAX_METRICS; returns how many there are. */
-int stat_group_metrics(const struct stat *stat, struct stat_metric *metrics);
+/* Once the others are chosen: those events of the group that are not known here, as missing. */
+void stat_add_unresolved(struct stat *stat);
 
 /* Adds one run's value, counted in `running` of the time. */
 void stat_add_value(struct stat_event *event, double value, double running);

@@ -2,9 +2,9 @@
 #ifndef TALLY_TOOLS_STAT_RECORDING_H
 #define TALLY_TOOLS_STAT_RECORDING_H
 
-#include <stdbool.h>
+#include "stat.h"
 
-/* `output`: a file, NULL for the standard output. Returns the exit status. */
-int stat_recording(const char *path, const char *output, bool csv);
+/* Of options: input, output, group and csv. Returns the exit status. */
+int stat_recording(const struct stat_options *options);
 
 #endif

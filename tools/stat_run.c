@@ -124,6 +124,8 @@ static int print_interval(struct run *run)
     stat_table_metrics(rows, stat->count, now - run->last);
     stat->table.time_s = (now - run->begun) / ns_per_s;
     stat_table_rows(&stat->table, rows, stat->count);
+    if (stat->group)
+        stat_metrics_print(&stat->table, stat->variant, rows, stat->count, now - run->last);
     fflush(stat->table.out);
     run->last = now;
     return 0;

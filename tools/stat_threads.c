@@ -18,27 +18,39 @@ static double now_ns(void)
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-/* What the kernel keeps in its accounts of a process, it does not keep for threads that ended. */
-static int choose_counted(const struct stat *stat, struct tally_event *events, int *counted)
+/* Why an event cannot be told thread by thread; false when it can. */
+static bool is_untold(const struct tally_event *event, char *why, size_t room)
+{
+    /* What the kernel keeps in its accounts of a process, it does not keep for its threads. */
+    if (event->source == TALLY_SOURCE_CLOCK)
+        snprintf(why, room,
+                 "\"%s\" cannot be told thread by thread here, only by the accounts of the whole "
+                 "process; \"tallystack doctor\" says what would mend it.",
+                 event->name);
+    else if (event->is_machine_wide)
+        snprintf(why, room,
+                 "\"%s\" counts for the whole machine and cannot be told thread by thread.",
+                 event->name);
+    return event->source == TALLY_SOURCE_CLOCK || event->is_machine_wide;
+}
+
+/* What was asked for by name must be counted; of a group some may be missing. */
+static int choose_counted(struct stat *stat, struct tally_event *events, int *counted)
 {
     int count = 0;
     for (int i = 0; i < stat->count; i++) {
-        const struct tally_event *event = &stat->events[i].event;
-        if (event->source == TALLY_SOURCE_CLOCK)
-            return tally_error("\"%s\" cannot be told thread by thread here, only by the accounts "
-                               "of the whole process; \"tallystack doctor\" says what would mend "
-                               "it.",
-                               event->name);
-        if (event->is_machine_wide)
-            return tally_error("\"%s\" counts for the whole machine and cannot be told thread by "
-                               "thread.",
-                               event->name);
-        if (stat->events[i].is_missing)
+        struct stat_event *event = &stat->events[i];
+        if (!event->is_missing && is_untold(&event->event, event->why, sizeof(event->why))) {
+            if (!stat->group)
+                return tally_error("%s", event->why);
+            event->is_missing = true;
+        }
+        if (event->is_missing)
             continue;
-        events[count] = *event;
+        events[count] = event->event;
         counted[count++] = i;
     }
-    return count;
+    return count ? count : tally_error("%s", stat->events[0].why);
 }
 
 static void print_thread(struct stat *stat, const struct tally_thread_count *thread,
@@ -68,6 +80,8 @@ static void print_thread(struct stat *stat, const struct tally_thread_count *thr
     }
     stat_table_metrics(rows, stat->count, stat->times[0].mean);
     stat_table_rows(&stat->table, rows, stat->count);
+    if (stat->group)
+        stat_metrics_print(&stat->table, stat->variant, rows, stat->count, stat->times[0].mean);
 }
 
 static int print_threads(struct stat *stat, struct tally_threads *threads, char **command,
@@ -106,7 +120,7 @@ int stat_run_by_thread(struct stat *stat, char **command, int *exit_status)
     struct tally_launch launch;
     struct tally_threads *threads = NULL;
     struct rusage usage = {0};
-    int counted[TALLY_MAX_EVENTS], status = TALLY_EXIT_FAILED;
+    int counted[TALLY_MAX_EVENTS] = {0}, status = TALLY_EXIT_FAILED;
     int count = choose_counted(stat, events, counted);
     *exit_status = TALLY_EXIT_FAILED;
     if (count < 0 || tally_threads_open(&threads, events, count) < 0)

@@ -95,3 +95,111 @@ def test_report_carries_intervals(tallystack, own, kernel_events, tmp_path):
         float(faults["self"]) / float(busy["self_high"]) * 1e9, rel=1e-4)
     assert float(rate["self_high"]) == pytest.approx(
         float(faults["self"]) / float(busy["self_low"]) * 1e9, rel=1e-4)
+
+
+METRICS = (" faults per CPU second [count/s] = faults / busy\n share [%] = busy / elapsed\n"
+           " moves [count] = moves\n")
+PROGRAM = ("import threading\n"
+           "def touch():\n"
+           "    for _ in range(300): bytearray(1000000)\n"
+           "threads = [threading.Thread(target=touch) for _ in range(2)]\n"
+           "for thread in threads: thread.start(); thread.join()\n")
+
+
+def check_rate(rows):
+    """The metric is that of the counts beside it."""
+    rate = rows["faults per CPU second"]
+    if float(rows["task-clock"]["value"]) == 0:
+        assert rate["value"] == "" and rate["runs"] == "0"
+    else:
+        assert float(rate["value"]) == pytest.approx(
+            1e9 * float(rows["page-faults"]["value"]) / float(rows["task-clock"]["value"]),
+            rel=1e-5)
+    assert rate["metric"] == "page-faults / task-clock" and rate["source"] == "software"
+
+
+def parts(rows, *keys):
+    """Rows by event, for each combination of the keys, in their order."""
+    found = {}
+    for row in rows:
+        found.setdefault(tuple(row[key] for key in keys), {})[row["event"]] = row
+    return found
+
+
+def test_metrics_of_each_interval(tallystack, own, kernel_events):
+    done = run([tallystack, "stat", "--csv", "-I", "20", "-g", own(METRICS), "--",
+                "/usr/bin/python3", "-c", PROGRAM])
+    rows = rows_of(done.stderr)
+    assert list(rows[0]) == ["time_s", "event", "unit", "source", "value", "deviation", "runs",
+                             "running", "metric"]
+    before = 0
+    for (time_s,), interval in parts(rows, "time_s").items():
+        check_rate(interval)
+        length_ns = 1e9 * (float(time_s) - before)
+        assert float(interval["share"]["value"]) == pytest.approx(
+            100 * float(interval["task-clock"]["value"]) / length_ns, rel=1e-3)
+        before = float(time_s)
+
+
+def test_metrics_of_each_thread(tallystack, own, kernel_events):
+    command = [tallystack, "stat", "--csv", "--per-thread", "-g", own(METRICS), "--",
+               "/usr/bin/python3", "-c", PROGRAM]
+    done = subprocess.run(command, text=True, timeout=60, stderr=subprocess.PIPE)
+    if "does not report" in done.stderr:
+        pytest.skip("this kernel does not report what threads count")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(done.stderr)
+    assert list(rows[0])[:3] == ["process", "thread", "event"]
+    threads = parts([row for row in rows if row["thread"]], "process", "thread")
+    assert len(threads) == 3
+    elapsed = next(float(row["value"]) for row in rows if row["event"] == "elapsed")
+    for counts in threads.values():
+        check_rate(counts)
+        assert float(counts["share"]["value"]) == pytest.approx(
+            100 * float(counts["task-clock"]["value"]) / elapsed, rel=1e-3, abs=1e-3)
+
+
+def test_metrics_of_a_recording(tallystack, own, kernel_events, tmp_path):
+    recording = tmp_path / "rec"
+    run([tallystack, "record", "-q", "-e", "task-clock,page-faults", "-o", recording, "--",
+         "/usr/bin/python3", "-c", PROGRAM])
+    show = [tallystack, "stat", "-i", recording, "-g", own(METRICS)]
+    rows = {row["event"]: row for row in rows_of(run(show + ["--csv"]).stdout)}
+    check_rate(rows)
+    assert float(rows["share"]["value"]) > 0
+    # What the recording lacks is missing, and says why.
+    assert rows["cpu-migrations"]["value"] == rows["moves"]["value"] == ""
+    assert run(show).stdout.count('"cpu-migrations" is not in the recording') == 2
+
+
+def test_a_recording_that_was_refused_an_event_tells_why(tallystack, own, fake_pmu,
+                                                         kernel_events, tmp_path):
+    path = tmp_path / "refused.group"
+    path.write_text("SHORT x\nEVENTS\n busy = task-clock [ns]\n jumps = branches\nMETRICS\n"
+                    " jumps per second [count/s] = jumps / busy\nLONG\ny\n")
+    recording = tmp_path / "rec"
+    subprocess.run([tallystack, "record", "-q", "-g", path, "-o", recording, "--",
+                    "/usr/bin/python3", "-c", "pass"], check=True, timeout=60,
+                   env=dict(fake_pmu, FAKE_PMU="dead"))
+    shown = run([tallystack, "stat", "-i", recording, "-g", path]).stdout
+    assert shown.count('"branches" opens here but stays 0') == 2
+
+
+@pytest.mark.parametrize("option", [("-e", "task-clock"), ("-I", "10"), ("-r", "2"),
+                                    ("--per-thread",), ("--multiplex",), ("--simulate",)])
+def test_a_recording_is_not_counted_anew(tallystack, option, tmp_path):
+    done = run([tallystack, "stat", "-i", tmp_path, *option], 125)
+    assert "-i goes with -g, -o and --csv only" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_an_event_of_a_group_that_is_unknown_is_a_missing_row(tallystack, tmp_path,
+                                                              kernel_events):
+    path = tmp_path / "partly.group"
+    path.write_text("SHORT x\nEVENTS\n busy = task-clock [ns]\n heat = nonsense:::heat [nJ]\n"
+                    "METRICS\n power [W] = heat / busy\nLONG\ny\n")
+    rows = {row["event"]: row for row in rows_of(
+        run([tallystack, "stat", "--csv", "-g", path, "--", "true"]).stderr)}
+    assert rows["task-clock"]["value"]
+    for name in ("nonsense:::heat", "power"):
+        assert rows[name]["value"] == "" and rows[name]["runs"] == "0"
+    assert rows["nonsense:::heat"]["unit"] == "nJ"
