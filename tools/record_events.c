@@ -2,6 +2,7 @@
 #include "record.h"
 
 #include "base/error.h"
+#include "events/slots.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -188,7 +189,8 @@ int record_choose_events(struct record *record)
                 record->list.events[i].name);
     for (int i = 0; i < record->list.count; i++)
         if (check_source(record, &record->list.events[i]) < 0 ||
-            check_period(&record->list.events[i]) < 0)
+            check_period(&record->list.events[i]) < 0 ||
+            tally_slots_check_sampled(&record->list.events[i]) < 0)
             return TALLY_ERROR;
     tally_events_probe(record->list.events, record->list.count, probes);
     result = judge_events(record, probes);

@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "events/group.h"
+#include "events/slots.h"
 
 #include <string.h>
 
@@ -17,7 +18,8 @@ static bool can_have(struct record *record, const char *name)
         tally_run_release(&unused);
         return result == 0;
     }
-    if (tally_events_resolve(name, record->frequency, &list) < 0)
+    if (tally_events_resolve(name, record->frequency, &list) < 0 ||
+        tally_slots_check_sampled(&list.events[0]) < 0)
         return false;
     return list.events[0].is_clock ||
            tally_event_probe(&list.events[0], NULL, NULL) != TALLY_AVAILABLE_NO;

@@ -31,7 +31,8 @@ int totals_open(struct totals *totals, const struct tally_run *run, pid_t pid)
         return tally_counting_open(&totals->counting, totals->events, run->event_count, pid);
     while (result == 0 && totals->open_count < run->event_count) {
         int i = totals->open_count;
-        result = tally_kernel_counter_open(&totals->counters[i], &totals->events[i], pid);
+        result = tally_kernel_counter_open(&totals->counters[i], &totals->events[i], &totals->slots,
+                                           pid);
         totals->open_count += result == 0;
     }
     if (result < 0)
@@ -58,6 +59,7 @@ void totals_close(struct totals *totals)
 {
     while (totals->open_count > 0)
         tally_kernel_counter_close(&totals->counters[--totals->open_count]);
+    tally_slots_close(&totals->slots);
     tally_counting_close(totals->counting);
     totals->counting = NULL;
 }

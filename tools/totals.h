@@ -12,6 +12,7 @@ struct totals {
     struct tally_counting *counting;                        /* by the sources; NULL: */
     struct tally_kernel_counter counters[TALLY_MAX_EVENTS]; /* by turns */
     int open_count;                                         /* of `counters` */
+    struct tally_slots slots;                               /* of `counters` */
 };
 
 /* Attaches to the held workload. On failure nothing is left open. */

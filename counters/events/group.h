@@ -18,6 +18,9 @@
  *   LONG
  *   Prose to the end of the file: what the numbers mean, what is good or bad and why, sources.
  *
+ * In which order events stand does not matter, not even for those that the kernel counts only in a
+ * group of their own (slots.h).
+ *
  * FOR, EVENTS and METRICS may repeat, one variant after the other; the first that fits is used.
  * quantity.h has the units, formula.h the formulas.
  *

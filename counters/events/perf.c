@@ -36,13 +36,20 @@ static int open_attr(struct perf_event_attr *attr, pid_t pid, int group)
     return fd < 0 ? -errno : (int)fd;
 }
 
-int tally_perf_open(const struct tally_term *term, enum tally_perf_mode mode, pid_t pid)
+int tally_perf_open_in(const struct tally_term *term, enum tally_perf_mode mode, pid_t pid,
+                       int leader)
 {
     struct perf_event_attr attr = attr_of(term);
     attr.inherit = attr.enable_on_exec = mode == TALLY_PERF_WORKLOAD || mode == TALLY_PERF_THREADS;
     attr.inherit_stat = mode == TALLY_PERF_THREADS;
     attr.remove_on_exec = mode == TALLY_PERF_LAUNCH;
-    return open_attr(&attr, mode == TALLY_PERF_SELF || mode == TALLY_PERF_THREADS ? 0 : pid, -1);
+    return open_attr(&attr, mode == TALLY_PERF_SELF || mode == TALLY_PERF_THREADS ? 0 : pid,
+                     leader);
+}
+
+int tally_perf_open(const struct tally_term *term, enum tally_perf_mode mode, pid_t pid)
+{
+    return tally_perf_open_in(term, mode, pid, -1);
 }
 
 void tally_perf_enable(int fd)

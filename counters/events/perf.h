@@ -18,11 +18,15 @@ enum tally_perf_mode {
 /* Returns a descriptor, closed on exec and owned by the caller, or -errno. */
 int tally_perf_open(const struct tally_term *term, enum tally_perf_mode mode, pid_t pid);
 
+/* The same in the group that the descriptor `leader` leads: both count, or neither. */
+int tally_perf_open_in(const struct tally_term *term, enum tally_perf_mode mode, pid_t pid,
+                       int leader);
+
 void tally_perf_enable(int fd);
 
 /*
  * Whether the processor can count all of these at once, found by doing: it cannot where it has too
- * few counters, or other programs (the NMI watchdog) hold them.
+ * few counters, or other programs (the NMI watchdog) hold them. The first one leads the group.
  */
 bool tally_perf_fit(const struct tally_term *const *terms, int count);
 

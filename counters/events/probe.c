@@ -3,6 +3,7 @@
 #include "events/component.h"
 #include "events/machine.h"
 #include "events/perf.h"
+#include "events/slots.h"
 
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -110,6 +111,7 @@ static void exercise(void)
 struct trial {
     struct tally_event *event;
     struct tally_probe *probe;
+    struct tally_slots *slots; /* of all trials at once */
     int fds[TALLY_MAX_TERMS];
     int open_count;
     double sum;
@@ -126,7 +128,7 @@ static void close_terms(struct trial *trial)
 static int open_terms(struct trial *trial, const struct tally_event *event)
 {
     for (int i = 0; i < event->term_count; i++) {
-        int fd = tally_perf_open(&event->terms[i], TALLY_PERF_SELF, 0);
+        int fd = tally_slots_open(trial->slots, &event->terms[i], TALLY_PERF_SELF, 0);
         if (fd < 0) {
             close_terms(trial);
             return fd;
@@ -227,6 +229,8 @@ static void measure(struct trial *trials, int count)
     for (int i = 0; i < count; i++)
         for (int k = 0; k < trials[i].open_count; k++)
             tally_perf_enable(trials[i].fds[k]);
+    if (count > 0)
+        tally_slots_enable(trials[0].slots);
     exercise();
     for (int i = 0; i < count; i++) {
         struct trial *trial = &trials[i];
@@ -272,23 +276,24 @@ static void probe_alone(struct trial *trial)
 void tally_events_probe(struct tally_event *events, int count, struct tally_probe *out)
 {
     struct trial trials[TALLY_MAX_EVENTS];
+    struct tally_slots slots = {0};
     int opened = 0;
     for (int i = 0; i < count; i++) {
         out[i] = (struct tally_probe){.availability = TALLY_AVAILABLE_YES};
-        trials[i] = (struct trial){.event = &events[i], .probe = &out[i]};
+        trials[i] = (struct trial){.event = &events[i], .probe = &out[i], .slots = &slots};
         start(&trials[i]);
         opened += trials[i].open_count;
     }
-    if (opened == 0)
-        return;
-    measure(trials, count);
-    for (int i = 0; i < count; i++) {
+    if (opened > 0)
+        measure(trials, count);
+    for (int i = 0; i < count && opened > 0; i++) {
         if (out[i].availability == TALLY_AVAILABLE_NO || events[i].is_machine_wide)
             continue;
         if (trials[i].sum <= 0 && !trials[i].has_run && count > 1)
             probe_alone(&trials[i]);
         judge(&trials[i]);
     }
+    tally_slots_close(&slots);
 }
 
 enum tally_availability tally_event_probe(struct tally_event *event, int *code, bool *degraded)

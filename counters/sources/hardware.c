@@ -27,6 +27,7 @@ struct tally_source_context {
     int set_count;
     int domain; /* what all events of the set count: a PAPI_DOM_ value */
     int count;
+    struct tally_slots slots;
     struct {
         int place;                           /* in the set; -1: the kernel counts it */
         struct tally_kernel_counter counter; /* up to the exec where PAPI counts, else from it on */
@@ -98,6 +99,9 @@ static void papi_name(const struct tally_event *event, char *out, size_t room)
 static bool papi_can_take(const struct tally_source_context *context,
                           const struct tally_event *event)
 {
+    for (int i = 0; i < event->term_count; i++)
+        if (tally_slots_role(&event->terms[i]) != TALLY_SLOTS_NONE)
+            return false; /* PAPI groups as it likes */
     return event->term_count > 0 && !event->terms[0].precise && tally_perf_check(event) == 0 &&
            domain_of(event) == context->domain;
 }
@@ -124,7 +128,8 @@ static bool count_launch(struct tally_source_context *context, const struct tall
     for (int i = 0; i < context->count; i++) {
         struct tally_kernel_counter *counter = &context->events[i].counter;
         if (context->events[i].place >= 0 &&
-            (tally_kernel_counter_open_launch(counter, &events[i], pid) < 0 || counter->why))
+            (tally_kernel_counter_open_launch(counter, &events[i], &context->slots, pid) < 0 ||
+             counter->why))
             return false;
     }
     return true;
@@ -158,6 +163,7 @@ static void hardware_close(struct tally_source_context *context)
     if (context->set != PAPI_NULL)
         PAPI_stop(context->set, NULL);
     drop_set(context);
+    tally_slots_close(&context->slots);
     free(context);
 }
 
@@ -175,7 +181,7 @@ static int hardware_open(struct tally_source_context **out, const struct tally_e
     for (int i = 0; i < count; i++) {
         struct tally_kernel_counter *counter = &context->events[i].counter;
         if (context->events[i].place < 0 &&
-            tally_kernel_counter_open(counter, &events[i], pid) < 0) {
+            tally_kernel_counter_open(counter, &events[i], &context->slots, pid) < 0) {
             hardware_close(context);
             return TALLY_ERROR;
         }

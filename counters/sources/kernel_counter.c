@@ -15,7 +15,7 @@ static void close_all(struct tally_kernel_counter *counter)
 }
 
 static int open_all(struct tally_kernel_counter *counter, const struct tally_event *event,
-                    enum tally_perf_mode mode, pid_t pid)
+                    struct tally_slots *slots, enum tally_perf_mode mode, pid_t pid)
 {
     *counter = (struct tally_kernel_counter){.event = event};
     if (tally_event_is_filtered_clock(event)) {
@@ -27,7 +27,7 @@ static int open_all(struct tally_kernel_counter *counter, const struct tally_eve
         return 0;
     }
     for (int i = 0; i < event->term_count; i++) {
-        int fd = tally_perf_open(&event->terms[i], mode, pid);
+        int fd = tally_slots_open(slots, &event->terms[i], mode, pid);
         if (fd == -ESRCH) {
             close_all(counter);
             return tally_error("there is no process %d to count.", (int)pid);
@@ -44,15 +44,16 @@ static int open_all(struct tally_kernel_counter *counter, const struct tally_eve
 }
 
 int tally_kernel_counter_open(struct tally_kernel_counter *counter, const struct tally_event *event,
-                              pid_t pid)
+                              struct tally_slots *slots, pid_t pid)
 {
-    return open_all(counter, event, TALLY_PERF_WORKLOAD, pid);
+    return open_all(counter, event, slots, TALLY_PERF_WORKLOAD, pid);
 }
 
 int tally_kernel_counter_open_launch(struct tally_kernel_counter *counter,
-                                     const struct tally_event *event, pid_t pid)
+                                     const struct tally_event *event, struct tally_slots *slots,
+                                     pid_t pid)
 {
-    return open_all(counter, event, TALLY_PERF_LAUNCH, pid);
+    return open_all(counter, event, slots, TALLY_PERF_LAUNCH, pid);
 }
 
 void tally_kernel_counter_enable(const struct tally_kernel_counter *counter)

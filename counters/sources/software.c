@@ -8,6 +8,7 @@
 
 struct tally_source_context {
     int count;
+    struct tally_slots slots; /* stays empty */
     struct tally_kernel_counter counters[];
 };
 
@@ -25,7 +26,8 @@ static int software_open(struct tally_source_context **out, const struct tally_e
         tally_alloc_zeroed(1, sizeof(*context) + (size_t)count * sizeof(context->counters[0]));
     for (; context->count < count; context->count++) {
         int i = context->count;
-        if (tally_kernel_counter_open(&context->counters[i], &events[i], pid) < 0) {
+        if (tally_kernel_counter_open(&context->counters[i], &events[i], &context->slots, pid) <
+            0) {
             software_close(context);
             return TALLY_ERROR;
         }

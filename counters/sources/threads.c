@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "events/perf.h"
+#include "events/slots.h"
 #include "sources/thread_reports.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ struct tally_threads {
     int event_count;
     int term_count, processor_count;
     struct channel terms[MAX_TERMS];
+    struct tally_slots slots;
     struct channel *processors; /* for names */
     struct pollfd *polled;
     nfds_t polled_count;
@@ -70,10 +72,10 @@ static struct perf_event_attr quiet_event(void)
 }
 
 static int open_term(struct channel *channel, const struct tally_event *event,
-                     const struct tally_term *term)
+                     const struct tally_term *term, struct tally_slots *slots)
 {
     struct perf_event_attr quiet = quiet_event();
-    channel->counter = tally_perf_open(term, TALLY_PERF_THREADS, 0);
+    channel->counter = tally_slots_open(slots, term, TALLY_PERF_THREADS, 0);
     if (channel->counter < 0)
         return tally_perf_refused(event, -channel->counter);
     channel->holder = open_event(&quiet, -1);
@@ -97,7 +99,8 @@ static int open_terms(struct tally_threads *threads)
                                event->name);
         int code = tally_perf_check(event);
         for (int k = 0; k < event->term_count && code == 0; k++)
-            code = open_term(&threads->terms[threads->term_count++], event, &event->terms[k]);
+            code = open_term(&threads->terms[threads->term_count++], event, &event->terms[k],
+                             &threads->slots);
         if (code < 0)
             return code;
     }
@@ -153,6 +156,7 @@ void tally_threads_close(struct tally_threads *threads)
         close_channel(&threads->terms[i]);
     for (int i = 0; i < threads->processor_count; i++)
         close_channel(&threads->processors[i]);
+    tally_slots_close(&threads->slots);
     thread_reports_release(&threads->reports);
     free(threads->processors);
     free(threads->polled);

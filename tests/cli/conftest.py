@@ -27,3 +27,17 @@ def fake_pmu(tmp_path_factory):
 def fake_papi(tmp_path_factory):
     """An environment in which PAPI has a meter of energy."""
     return preloaded(tmp_path_factory.mktemp("papi"), "fake_papi")
+
+
+@pytest.fixture
+def fake_devices(tmp_path, fake_pmu):
+    """fake_devices({"cpu/type": "4", ...}, variable=value, ...): an environment in which the kernel
+    describes these PMUs."""
+    def make(files, **variables):
+        folder = tmp_path / "devices"
+        for name, text in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{text}\n")
+        return dict(fake_pmu, FAKE_DEVICES=str(folder), **variables)
+    return make
