@@ -13,7 +13,7 @@ void record_show_progress(struct record *record, const struct tally_session *ses
     if (record->is_quiet || !isatty(STDERR_FILENO) || now - record->start_ns < FIRST_NS ||
         now - progress->shown_ns < STEP_NS)
         return;
-    uint64_t count = tally_simulated_progress(tally_session_directory(session));
+    uint64_t count = tally_simulated_progress(session);
     double seconds =
         (double)(now - (progress->shown_ns ? progress->shown_ns : record->start_ns)) / 1e9;
     double rate = count < progress->count ? 0 : (double)(count - progress->count) / seconds;

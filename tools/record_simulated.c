@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 int record_choose_simulated(struct record *record)
@@ -22,16 +21,14 @@ static int launch_simulated(struct record *record, struct tally_session *session
                             struct tally_launch *launch, int *status)
 {
     struct tally_simulated_command command;
-    char *folder = realpath(record->output, NULL);
     int result = tally_simulated_command(&command, record->argv, &record->model, &record->list,
-                                         record->within, folder ? folder : record->output, status);
+                                         record->within, session, status);
     record->start_ns = record_now_ns();
     if (result == 0)
         result = tally_simulated_launch(launch, &command, status);
     if (result < 0)
         tally_session_discard(session);
     tally_simulated_command_release(&command);
-    free(folder);
     return result;
 }
 
@@ -40,8 +37,7 @@ static int finish_simulated(struct record *record, struct tally_session *session
 {
     uint32_t images;
     char refusal[128];
-    if (tally_simulated_totals(tally_session_directory(session), &record->run, &images,
-                               record->within, refusal) < 0)
+    if (tally_simulated_totals(session, &record->run, &images, record->within, refusal) < 0)
         return TALLY_ERROR;
     if (refusal[0]) {
         tally_session_discard(session);

@@ -8,6 +8,7 @@
 #include "sources/simulated.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,15 +47,29 @@ static double now_ns(void)
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-static int take_totals(struct stat *stat, const struct tally_session *session)
+/* Hands out files to the program's processes until it ends. */
+static int serve(struct tally_session *session, struct tally_launch *launch, int *exit_status,
+                 struct rusage *usage)
+{
+    enum { PATIENCE_MS = 20 };
+    struct pollfd asked = {.fd = tally_session_descriptor(session), .events = POLLIN};
+    int ended = 0;
+    while (ended == 0) {
+        poll(&asked, 1, PATIENCE_MS);
+        tally_session_serve(session);
+        ended = tally_launch_wait(launch, false, exit_status, usage);
+    }
+    return ended;
+}
+
+static int take_totals(struct stat *stat, struct tally_session *session)
 {
     struct tally_run run = {.event_count = stat->count};
     for (int i = 0; i < stat->count; i++)
         run.events[i].event = stat->events[i].event;
     uint32_t images = 0;
     char refusal[128];
-    int result =
-        tally_simulated_totals(tally_session_directory(session), &run, &images, NULL, refusal);
+    int result = tally_simulated_totals(session, &run, &images, NULL, refusal);
     for (int i = 0; i < run.note_count; i++)
         fprintf(stderr, "tallystack stat: %s\n", run.notes[i]);
     for (int i = 0; i < stat->count && result == 0 && images; i++)
@@ -82,13 +97,13 @@ static int run_in(struct stat *stat, const char *folder, char **program, int *ex
         return result;
     result = tally_session_commit(session);
     if (result == 0)
-        result = tally_simulated_command(&command, program, &stat->model, &list, NULL, folder,
+        result = tally_simulated_command(&command, program, &stat->model, &list, NULL, session,
                                          exit_status);
     if (result == 0)
         result = tally_simulated_launch(&launch, &command, exit_status);
     if (result == 0) {
         *exit_status = TALLY_EXIT_FAILED;
-        result = tally_launch_wait(&launch, true, exit_status, &usage) < 0 ? TALLY_ERROR : 0;
+        result = serve(session, &launch, exit_status, &usage) < 0 ? TALLY_ERROR : 0;
     }
     if (result == 0 && (result = take_totals(stat, session)) < 0)
         *exit_status = TALLY_EXIT_FAILED;

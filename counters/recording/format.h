@@ -57,7 +57,7 @@ enum tally_image_flag {
     TALLY_IMAGE_WITHIN = 1,  /* the function of --within ran */
     TALLY_IMAGE_FOLDED = 2,  /* there were too many call paths: some are not told apart */
     TALLY_IMAGE_UNKNOWN = 4, /* the simulator did not know an instruction, which raised SIGILL */
-    TALLY_IMAGE_ALONE = 8,   /* it may not write to the recording any more, and had children */
+    TALLY_IMAGE_LEFT = 8,    /* it ended for a program, executed, that could not be simulated */
     TALLY_IMAGE_CLOSED = 16, /* by the recorder, whose run is over: nothing is written any more */
 };
 

@@ -3,6 +3,7 @@
 #include "agent/attr.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "recording/handout.h"
 #include "recording/seal.h"
 #include "recording/watch.h"
 
@@ -46,9 +47,10 @@ struct tally_session {
     void *counting;
     size_t image_count;
     struct image *images;
-    uint32_t hellos;           /* constructors that ran */
-    struct tally_watch *watch; /* NULL: waits are not watched */
-    int events;                /* an epoll descriptor over the listener and the watch */
+    uint32_t hellos;               /* constructors that ran */
+    struct tally_watch *watch;     /* NULL: waits are not watched */
+    int events;                    /* an epoll descriptor over the listener and the watch */
+    struct tally_handout *handout; /* of a simulated recording, which has none of those */
 };
 
 /* Folder */
@@ -316,6 +318,8 @@ int tally_session_prepare(struct tally_session **out, const struct tally_session
     session->directory = session->control_fd = session->listener = session->events = -1;
     random_hex(session->token, TALLY_TOKEN_SIZE);
     int result = make_folder(session, options->path);
+    if (result == 0 && options->is_simulated)
+        result = tally_handout_new(&session->handout, session->directory);
     if (result == 0 && !options->is_simulated)
         result = make_control(session, options, events);
     if (result == 0 && !options->is_simulated)
@@ -384,7 +388,12 @@ void tally_session_discard(struct tally_session *session)
 
 int tally_session_descriptor(const struct tally_session *session)
 {
-    return session->events;
+    return session->handout ? tally_handout_descriptor(session->handout) : session->events;
+}
+
+const struct tally_handout *tally_session_handout(const struct tally_session *session)
+{
+    return session->handout;
 }
 
 /* Requests */
@@ -533,6 +542,10 @@ static void serve_one(struct tally_session *session, int peer)
 void tally_session_serve(struct tally_session *session)
 {
     int peer;
+    if (session->handout) {
+        tally_handout_serve(session->handout);
+        return;
+    }
     while ((peer = accept4(session->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
         serve_one(session, peer);
     if (session->watch)
@@ -647,6 +660,7 @@ void tally_session_release(struct tally_session *session)
     if (!session)
         return;
     tally_watch_free(session->watch);
+    tally_handout_free(session->handout);
     for (size_t i = 0; i < session->image_count; i++)
         munmap(session->images[i].header, TALLY_HEADER_SIZE);
     free(session->images);

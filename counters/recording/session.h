@@ -55,7 +55,10 @@ int tally_session_commit(struct tally_session *session);
 /* Takes the recording away again and gives an older one its name back: the program was refused. */
 void tally_session_discard(struct tally_session *session);
 
-/* A descriptor that polls readable when an agent wants something; then call serve. */
+/* Of a simulated recording: what hands out the image files. Borrowed. */
+const struct tally_handout *tally_session_handout(const struct tally_session *session);
+
+/* A descriptor that polls readable when a process wants something; then call serve. */
 int tally_session_descriptor(const struct tally_session *session);
 void tally_session_serve(struct tally_session *session);
 

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "simulator/image.h"
 
+#include "simulator/asking.h"
 #include "simulator/attribution.h"
 #include "simulator/core.h"
 #include "simulator/within.h"
 
 struct image_options image_options;
 
-/* Of the core. */
-Int VG_(safe_fd)(Int fd);
-
-/* The image of this process. It is kept open, out of the program's reach, since a process may drop
- * its privileges or change its root. */
-static HChar path[VKI_PATH_MAX];
 static Int image_fd = -1;
-static bool is_alone;
+static uint32_t own_pid; /* as the recorder sees it */
 static uint64_t start_ns;
 
 struct writer {
@@ -216,16 +211,16 @@ static void describe(struct tally_image_header *header)
     char *script = header->script;
     uint32_t room = sizeof(header->script), used = 0;
     VG_(memcpy)(header->magic, TALLY_IMAGE_MAGIC, sizeof(header->magic));
-    header->pid = (uint32_t)VG_(getpid)();
+    header->pid = own_pid;
     header->parent = (uint32_t)VG_(getppid)();
-    header->is_root = header->pid == image_options.root;
+    header->is_root = (uint32_t)VG_(getpid)() == image_options.root;
     header->python = attribution.layout ? attribution.version : image_options.refused_version;
     header->counter_count = image_options.counter_count;
     header->start_ns = start_ns;
     header->state = TALLY_IMAGE_SAMPLING;
     header->flags = (within.has_run ? TALLY_IMAGE_WITHIN : 0u) |
                     (attribution.has_folded ? TALLY_IMAGE_FOLDED : 0u) |
-                    (is_alone ? TALLY_IMAGE_ALONE : 0u) |
+                    (image_options.has_left ? TALLY_IMAGE_LEFT : 0u) |
                     (image_options.has_unknown ? TALLY_IMAGE_UNKNOWN : 0u);
     copy_text(header->comm, sizeof(header->comm), VG_(basename)(program));
     VG_(client_fname)(header->program, sizeof(header->program), True);
@@ -233,20 +228,6 @@ static void describe(struct tally_image_header *header)
     for (Word i = 0; i < VG_(sizeXA)(VG_(args_for_client)) && used < room - 1; i++)
         used += VG_(snprintf)(script + used, (Int)(room - used), "\n%s",
                               *(HChar **)VG_(indexXA)(VG_(args_for_client), i));
-}
-
-static int create(void)
-{
-    enum { NUMBER_MOST = 1 << 20 };
-    for (int number = 1; number < NUMBER_MOST; number++) {
-        VG_(snprintf)(path, sizeof(path), "%s/%06d.image", image_options.recording, number);
-        SysRes result = VG_(open)(path, VKI_O_RDWR | VKI_O_CREAT | VKI_O_EXCL, 0666);
-        if (!sr_isError(result))
-            return (int)sr_Res(result);
-        if (sr_Err(result) != VKI_EEXIST)
-            break;
-    }
-    return -1;
 }
 
 /* What must not be counted: outside of --within. */
@@ -265,15 +246,7 @@ static void write_header(struct writer *writer)
     write_all(writer, bytes, sizeof(bytes));
 }
 
-static bool is_sealed(void)
-{
-    HChar seal[VKI_PATH_MAX];
-    struct vg_stat status;
-    VG_(snprintf)(seal, sizeof(seal), "%s/seal", image_options.recording);
-    return !sr_isError(VG_(stat)(seal, &status));
-}
-
-/* Whether the recorder still waits for what is written. The recording may be out of sight. */
+/* Whether the recorder still waits for what is written. */
 static bool is_open(void)
 {
     struct tally_image_header header;
@@ -288,25 +261,14 @@ void image_begin(void)
 {
     if (image_fd >= 0)
         VG_(close)(image_fd); /* of the parent */
-    struct writer writer = {.fd = is_sealed() ? -1 : create()};
     start_ns = now_ns();
-    is_alone = false;
-    image_fd = -1;
-    if (writer.fd < 0) {
-        path[0] = '\0';
+    image_options.has_left = false;
+    image_fd = asking_image(&own_pid);
+    struct writer writer = {.fd = image_fd};
+    if (image_fd < 0)
         return;
-    }
-    image_fd = writer.fd = VG_(safe_fd)(writer.fd);
     describe(&writer.header);
     write_header(&writer);
-}
-
-void image_check(void)
-{
-    Int fd = path[0] ? VG_(fd_open)(path, VKI_O_WRONLY, 0) : -1;
-    is_alone |= fd < 0;
-    if (fd >= 0)
-        VG_(close)(fd);
 }
 
 void image_show_progress(void)

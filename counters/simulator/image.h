@@ -9,21 +9,19 @@
 #include <stdint.h>
 
 struct image_options {
-    const char *recording;              /* its folder */
     uint32_t root;                      /* PID, if this is the program that was asked for */
     uint32_t counter_count;             /* counters of the recording */
     uint64_t masks[TALLY_MAX_COUNTERS]; /* each is the sum of these of enum tally_raw */
     char refusal[128];                  /* an interpreter that is not supported; else empty */
     uint32_t refused_version;           /* of it */
     bool has_unknown;                   /* an instruction that the core does not know was run */
+    bool has_left;                      /* for a program that is not simulated */
 };
 
 extern struct image_options image_options;
 
-/* Before a fork or an exec: notes if what comes of it will not be able to write an image, because
- * this process dropped its privileges or changed its root. */
-void image_check(void);
-/* Begins an image: a file with a header only, which says that this process is running. */
+/* Begins an image: a file with a header only, which says that this process is running. The recorder
+ * hands it out, so that it does not matter what rights and which root the process has. */
 void image_begin(void);
 /* Now and then: tells the recorder how far it is. */
 void image_show_progress(void);

@@ -10,9 +10,14 @@
  *   cells.c        the tree of call paths and lines, with their counts
  *   codes.c        code objects
  *   image.c        writing an image of the recording
+ *   asking.c       getting its file from the recorder
+ *   follow.c       which programs can be simulated
  */
+#include "simulator/asking.h"
 #include "simulator/attribution.h"
+#include "simulator/channel.h"
 #include "simulator/core.h"
+#include "simulator/follow.h"
 #include "simulator/image.h"
 #include "simulator/instrument.h"
 #include "simulator/machine.h"
@@ -55,12 +60,6 @@ static void on_exit(ThreadId id)
 
 /* Processes */
 
-static void before_fork(ThreadId id)
-{
-    (void)id;
-    image_check();
-}
-
 static void on_fork_child(ThreadId id)
 {
     for (UInt i = 0; i < VG_N_THREADS; i++)
@@ -72,19 +71,44 @@ static void on_fork_child(ThreadId id)
     image_begin();
 }
 
-/* An exec that fails goes on in a second image of the same process. */
-static void before_call(ThreadId id, UInt number, UWord *arguments, UInt count)
+/* Of the core. */
+extern Bool VG_(clo_trace_children);
+
+static bool is_executing;
+
+/* An exec that fails though it should not goes on in a second image of the same process. */
+static void before_exec(const char *program)
 {
-    (void)id;
-    (void)arguments;
-    (void)count;
-    if (number != __NR_execve && number != __NR_execveat)
+    enum follow follow = follow_exec(program);
+    is_executing = follow != FOLLOW_FAILS;
+    if (!is_executing)
         return;
-    image_check();
+    image_options.has_left = follow == FOLLOW_NATIVE;
+    VG_(clo_trace_children) = follow == FOLLOW_DONE;
+    asking_inherit(follow == FOLLOW_DONE);
     attribution_close();
     machine_settle();
     image_end();
     attribution_reset();
+}
+
+static void after_failed_exec(void)
+{
+    if (!is_executing)
+        return;
+    VG_(clo_trace_children) = True;
+    asking_inherit(false);
+    image_begin();
+}
+
+static void before_call(ThreadId id, UInt number, UWord *arguments, UInt count)
+{
+    (void)id;
+    (void)count;
+    if (number == __NR_execve)
+        before_exec((const char *)arguments[0]);
+    else if (number == __NR_execveat)
+        before_exec(NULL);
 }
 
 static void after_call(ThreadId id, UInt number, UWord *arguments, UInt count, SysRes result)
@@ -94,7 +118,7 @@ static void after_call(ThreadId id, UInt number, UWord *arguments, UInt count, S
     (void)count;
     (void)result;
     if (number == __NR_execve || number == __NR_execveat)
-        image_begin();
+        after_failed_exec();
     /* The interpreter asks for it when it binds a thread state to the thread. */
     if (number == __NR_gettid)
         attribution_search();
@@ -140,6 +164,7 @@ static Bool on_request(ThreadId id, UWord *arguments, UWord *result)
 /* Options */
 
 static uint64_t used;
+static bool has_recorder;
 
 static void take_events(const HChar *list)
 {
@@ -155,9 +180,10 @@ static void take_events(const HChar *list)
 static Bool take_option(const HChar *argument)
 {
     const HChar *value;
-    if (VG_STR_CLO(argument, "--recording", image_options.recording) ||
-        VG_STR_CLO(argument, "--within", within.name))
+    if (VG_STR_CLO(argument, "--within", within.name))
         return True;
+    if (VG_STR_CLO(argument, TALLY_CHANNEL_OPTION, value))
+        return has_recorder = asking_option(value);
     if (VG_STR_CLO(argument, "--events", value)) {
         take_events(value);
         return True;
@@ -184,11 +210,13 @@ static void print_debug_usage(void)
 
 static void after_options(void)
 {
-    if (!image_options.recording || !image_options.counter_count) {
+    if (!has_recorder || !image_options.counter_count) {
         VG_(umsg)("tallystack: this tool is started by \"tallystack record --simulate\".\n");
         VG_(exit)(125);
     }
     versions_on = within.name != NULL;
+    follow_init();
+    asking_begin();
     machine_init(used);
     image_begin();
     threads = VG_(calloc)("tallystack.threads", VG_N_THREADS, sizeof(*threads));
@@ -220,7 +248,7 @@ static void before_options(void)
     VG_(track_stop_client_code)(on_stop);
     VG_(track_pre_thread_ll_exit)(on_exit);
     VG_(track_pre_deliver_signal)(versions_before_signal);
-    VG_(atfork)(before_fork, NULL, on_fork_child);
+    VG_(atfork)(NULL, NULL, on_fork_child);
 }
 
 VG_DETERMINE_INTERFACE_VERSION(before_options)

@@ -4,6 +4,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/launch.h"
+#include "recording/handout.h"
+#include "simulator/channel.h"
 #include "sources/simulated_environment.h"
 #include "sources/simulated_program.h"
 
@@ -78,7 +80,7 @@ static char *events_argument(const struct tally_event_list *events)
 
 static char **make_arguments(const char *valgrind, char *const argv[],
                              const struct tally_model *model, const struct tally_event_list *events,
-                             const char *within, const char *recording)
+                             const char *within, const struct tally_handout *handout)
 {
     size_t count = 0, used = 0;
     while (argv[count])
@@ -88,11 +90,12 @@ static char **make_arguments(const char *valgrind, char *const argv[],
         print("--tool=tallystack"),
         print("--command-line-only=yes"),
         print("-q"),
-        print("--log-file=/dev/null"), /* warnings of system calls it does not know */
+        print("--log-file=/dev/null"), /* until the tool writes it to the recorder's file */
         print("--vgdb=no"),
         print("--trace-children=yes"),
         print("--max-threads=2000"),
-        print("--recording=%s", recording),
+        print(TALLY_CHANNEL_OPTION "=%d,%d", tally_handout_socket(handout),
+              tally_handout_log(handout)),
         print("--parent=%d", (int)getpid()),
         events_argument(events),
         print("--machine=line=%" PRIu64, model->line),
@@ -139,7 +142,8 @@ int tally_simulated_probe(void)
 
 int tally_simulated_command(struct tally_simulated_command *out, char *const argv[],
                             const struct tally_model *model, const struct tally_event_list *events,
-                            const char *within, const char *recording, int *exit_status)
+                            const char *within, const struct tally_session *session,
+                            int *exit_status)
 {
     char *tool, *valgrind, *program = in_path(argv[0]);
     *out = (struct tally_simulated_command){0};
@@ -155,7 +159,8 @@ int tally_simulated_command(struct tally_simulated_command *out, char *const arg
         result = tally_simulated_check_program(program);
     }
     if (result == 0) {
-        out->argv = make_arguments(valgrind, argv, model, events, within, recording);
+        out->handout = tally_session_handout(session);
+        out->argv = make_arguments(valgrind, argv, model, events, within, out->handout);
         out->environment = tally_simulated_environment(tool, argv);
     }
     free(tool);
@@ -178,13 +183,22 @@ void tally_simulated_command_release(struct tally_simulated_command *command)
     *command = (struct tally_simulated_command){0};
 }
 
+static void inherit(const struct tally_handout *handout, bool is_inherited)
+{
+    const int flags = is_inherited ? 0 : FD_CLOEXEC;
+    fcntl(tally_handout_socket(handout), F_SETFD, flags);
+    fcntl(tally_handout_log(handout), F_SETFD, flags);
+}
+
 int tally_simulated_launch(struct tally_launch *launch, struct tally_simulated_command *command,
                            int *exit_status)
 {
     int before = personality(0xffffffff);
     if (before >= 0)
         personality((unsigned long)before | ADDR_NO_RANDOMIZE);
+    inherit(command->handout, true);
     int result = tally_launch_prepare(launch, command->argv, command->environment);
+    inherit(command->handout, false);
     if (before >= 0)
         personality((unsigned long)before);
     return result < 0 ? result : tally_launch_go(launch, exit_status);
@@ -261,9 +275,10 @@ static int read_totals(int directory, bool is_over, struct totals *totals)
     return 0;
 }
 
-uint64_t tally_simulated_progress(int directory)
+uint64_t tally_simulated_progress(const struct tally_session *session)
 {
     uint64_t sum = 0;
+    int directory = tally_session_directory(session);
     int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
     if (!list)
@@ -277,16 +292,18 @@ uint64_t tally_simulated_progress(int directory)
     return sum;
 }
 
-int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *images,
+int tally_simulated_totals(struct tally_session *session, struct tally_run *run, uint32_t *images,
                            const char *within, char refusal[128])
 {
     enum { PATIENCE_MS = 5000, STEP_MS = 20 };
     const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+    const int directory = tally_session_directory(session);
     struct totals totals;
     if (read_totals(directory, false, &totals) < 0)
         return TALLY_ERROR;
     for (int waited = 0; totals.running && waited < PATIENCE_MS; waited += STEP_MS) {
         nanosleep(&step, NULL);
+        tally_session_serve(session);
         if (read_totals(directory, false, &totals) < 0)
             return TALLY_ERROR;
     }
@@ -305,10 +322,10 @@ int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *image
                 : "%s never ran: nothing is simulated; name it as the rows of report do, "
                   "or give FILE:LINE.",
             within);
-    if (totals.flags & TALLY_IMAGE_ALONE)
+    if (totals.flags & TALLY_IMAGE_LEFT)
         tally_run_note(run,
-                       "a process dropped its privileges or changed its root before it started "
-                       "others: those could not write to the recording and are not counted.");
+                       "programs that valgrind cannot run (set-user-ID, for another processor, or "
+                       "executed where valgrind may not be read) ran as they are, not counted.");
     if (totals.flags & TALLY_IMAGE_UNKNOWN)
         tally_run_note(run, "this valgrind does not know an instruction of the program, which got "
                             "SIGILL for it; a newer one may.");

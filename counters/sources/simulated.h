@@ -6,6 +6,7 @@
 #define TALLY_SOURCES_SIMULATED_H
 
 #include "base/launch.h"
+#include "recording/session.h"
 #include "sources/simulated_events.h"
 #include "sources/simulated_model.h"
 
@@ -16,16 +17,18 @@ int tally_simulated_probe(void);
 
 struct tally_simulated_command {
     char **argv, **environment; /* owned */
+    const struct tally_handout *handout;
 };
 
 /*
- * How to run `argv` under the tool, writing to the folder `recording`. With `within`, not NULL,
- * only what runs in a call of that function is simulated. Fails with TALLY_NOT_FOUND when the
- * program itself is not found; `*exit_status` then is what a shell says.
+ * How to run `argv` under the tool, writing to the recording of `session`, which is to be served.
+ * With `within`, not NULL, only what runs in a call of that function is simulated. Fails with
+ * TALLY_NOT_FOUND when the program itself is not found; `*exit_status` then is what a shell says.
  */
 int tally_simulated_command(struct tally_simulated_command *out, char *const argv[],
                             const struct tally_model *model, const struct tally_event_list *events,
-                            const char *within, const char *recording, int *exit_status);
+                            const char *within, const struct tally_session *session,
+                            int *exit_status);
 /* Starts it without randomised addresses; as tally_launch_prepare() and tally_launch_go(). */
 int tally_simulated_launch(struct tally_launch *launch, struct tally_simulated_command *command,
                            int *exit_status);
@@ -33,14 +36,14 @@ int tally_simulated_launch(struct tally_launch *launch, struct tally_simulated_c
 void tally_simulated_command_release(struct tally_simulated_command *command);
 
 /* Instructions that were simulated so far, while the program runs; they are told twice a second. */
-uint64_t tally_simulated_progress(int directory);
+uint64_t tally_simulated_progress(const struct tally_session *session);
 
 /*
  * Takes the totals of `run` from the images in the recording's folder, and how many were written to
  * their end; processes that end just now get a moment to do so. When the interpreter was refused,
  * the reason is in `refusal`.
  */
-int tally_simulated_totals(int directory, struct tally_run *run, uint32_t *images,
+int tally_simulated_totals(struct tally_session *session, struct tally_run *run, uint32_t *images,
                            const char *within, char refusal[128]);
 
 #endif

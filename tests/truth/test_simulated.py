@@ -5,6 +5,7 @@ How right the counts are is in test_simulated_sums.py, _memory.py and _peers.py.
 
 import os
 import pathlib
+import shutil
 
 import pytest
 
@@ -194,32 +195,79 @@ def test_interpreter_loaded_late(simulate, need, build_c, workloads, write):
     assert run.self_of("PAPI_TOT_INS", "work", 4) > 10 * 20000
 
 
-def test_dropped_privileges_and_another_root(simulate, python, run_cli, write, tmp_path):
+def test_dropped_privileges(simulate, need, run_cli, write, tmp_path):
+    """Forks and execs of a process that may neither write to the recording nor see its folder."""
     if os.getuid() != 0:
-        pytest.skip("only root can drop privileges and change the root folder")
-    work = """
-        import os
+        pytest.skip("only root can drop privileges")
+    python = "/usr/bin/python3"  # others may not be readable for everybody
+    need("python3", os.access(python, os.X_OK), f"there is no {python}")
+    program = write(f"""
+        import os, subprocess
         def work(n):
             for i in range(n):
                 i ^ 1
-    """
-    (tmp_path / "jail").mkdir()
-    jailed = write(work + """
-        os.chroot("jail")
-        os.chdir("/")
-        work(10000)
-    """, "jailed.py")
-    dropped = write(work + """
+        os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
         work(10000)
         if os.fork() == 0:
+            work(10000)
+            if os.fork() == 0:
+                work(10000)
+                os._exit(0)
+            os.wait()
             os._exit(0)
         os.wait()
-    """, "dropped.py")
-    for program, alone in ((jailed, False), (dropped, True)):
-        run = simulate([python, "-W", "ignore", program], "-e", "PAPI_TOT_INS,calls")
-        assert run.sums() == run.totals
-        assert run.self_of("calls", "work") == 1
-        assert run.self_of("PAPI_TOT_INS", "work") > 10 * 10000
-        assert ("dropped its privileges" in run_cli(["report", "-i", "rec"]).stdout) == alone
+        code = "def sub(n):\\n for i in range(n): i ^ 1\\nsub(10000)"
+        subprocess.run([{python!r}, "-c", code], check=True)
+        os.execv({python!r}, ["python3", "-c", code])
+    """)
+    tmp_path.chmod(0o700)
+    run = simulate([python, "-E", "-S", program], "-e", "PAPI_TOT_INS,calls")
+    assert run.sums() == run.totals
+    assert (run.self_of("calls", "work"), run.self_of("calls", "sub")) == (3, 2)
+    assert run.self_of("PAPI_TOT_INS", "work") == pytest.approx(
+        1.5 * run.self_of("PAPI_TOT_INS", "sub"), rel=0.1)
+    assert "not counted" not in run_cli(["report", "-i", "rec"]).stdout
+
+
+def test_another_root(simulate, python, run_cli, write, build_c, workloads, tmp_path):
+    """What is forked there is counted; valgrind is not there to run other programs."""
+    if os.getuid() != 0:
+        pytest.skip("only root can change the root folder")
+    (tmp_path / "jail").mkdir()
+    shutil.copy(build_c(workloads / "static_child.c", "-static"), tmp_path / "jail/static_child")
+    program = write("""
+        import os
+        def work(n):
+            for i in range(n):
+                i ^ 1
+        os.chroot("jail")
+        os.chdir("/")
+        work(10000)
+        if os.fork() == 0:
+            work(10000)
+            os._exit(0)
+        os.wait()
+        try:
+            os.execv("/nonexistent", ["nothing"])
+        except OSError:
+            work(10000)
+        assert os.spawnv(os.P_WAIT, "/static_child", ["static_child", "1"]) == 0
+    """)
+    run = simulate([python, "-W", "ignore", program], "-e", "PAPI_TOT_INS,calls")
+    assert run.sums() == run.totals
+    assert run.self_of("calls", "work") == 3
+    assert "ran as they are, not counted" in run_cli(["report", "-i", "rec"]).stdout
+
+
+def test_programs_that_valgrind_refuses_run_natively(simulate, python, run_cli, write, tmp_path):
+    shutil.copy("/bin/true", tmp_path / "raised")
+    (tmp_path / "raised").chmod(0o4755)
+    program = write("""
+        import subprocess
+        subprocess.run(["./raised"], check=True)
+    """)
+    run = simulate([python, program], "-e", "PAPI_TOT_INS")
+    assert run.sums() == run.totals
+    assert "ran as they are, not counted" in run_cli(["report", "-i", "rec"]).stdout
