@@ -80,19 +80,27 @@ static bool must_move(const struct tally_event *event)
     return false;
 }
 
-/* Faults fresh pages in, one of them within the kernel, misses caches and branches, computes a
- * little, leaves the processor once: a few ms. */
-static void exercise(void)
+/* Faults fresh pages in, one of them within the kernel, and goes through them twice. */
+static void touch(size_t size)
 {
-    enum { SIZE = 4 << 20, LINE = 64, ROUNDS = 2, BRANCHES = 100000 };
-    const struct timespec moment = {.tv_nsec = 1000};
+    enum { LINE = 64, ROUNDS = 2 };
     unsigned char *memory =
-        mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory != MAP_FAILED && getrandom(memory, 1, GRND_NONBLOCK) < 0)
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return;
+    if (getrandom(memory, 1, GRND_NONBLOCK) < 0)
         *memory = 1;
-    for (int round = 0; memory != MAP_FAILED && round < ROUNDS; round++)
-        for (size_t i = 0; i < SIZE; i += LINE)
+    for (int round = 0; round < ROUNDS; round++)
+        for (size_t i = 0; i < size; i += LINE)
             ((volatile unsigned char *)memory)[i]++;
+    munmap(memory, size);
+}
+
+/* Misses branches, computes a little, leaves the processor once. */
+static void compute(void)
+{
+    enum { BRANCHES = 100000 };
+    const struct timespec moment = {.tv_nsec = 1000};
     volatile unsigned int odd = 0;
     volatile double sum = 0;
     unsigned int random = 1;
@@ -103,8 +111,20 @@ static void exercise(void)
         sum = sum * 0.5 + 1.0;
     }
     nanosleep(&moment, NULL);
-    if (memory != MAP_FAILED)
-        munmap(memory, SIZE);
+}
+
+/* Moves whatever must move, the misses of large caches included: a few ms. */
+static void exercise(void)
+{
+    touch(4 << 20);
+    compute();
+}
+
+/* The same for what the kernel counts by itself: a tenth of it. */
+static void exercise_kernel(void)
+{
+    touch(64 << 10);
+    compute();
 }
 
 /* An event while it is probed. */
@@ -226,12 +246,15 @@ static void start(struct trial *trial)
 /* What all that are open counted during the exercise; they are closed. */
 static void measure(struct trial *trials, int count)
 {
-    for (int i = 0; i < count; i++)
+    bool needs_processor = false;
+    for (int i = 0; i < count; i++) {
+        needs_processor |= trials[i].event->source != TALLY_SOURCE_SOFTWARE;
         for (int k = 0; k < trials[i].open_count; k++)
             tally_perf_enable(trials[i].fds[k]);
+    }
     if (count > 0)
         tally_slots_enable(trials[0].slots);
-    exercise();
+    (needs_processor ? exercise : exercise_kernel)();
     for (int i = 0; i < count; i++) {
         struct trial *trial = &trials[i];
         trial->sum = 0;

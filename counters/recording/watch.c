@@ -58,7 +58,7 @@ struct tally_watch {
     double share;
     uint64_t *bytes_left;
     uint64_t round_ns; /* when the last round was */
-    bool has_waits;    /* a thread waited at some time since the round before */
+    bool has_waits;    /* a thread waited for much of the time since the round before */
     uint32_t calm;     /* rounds since one did */
     uint64_t cpu_ns;   /* that looking has cost */
     uint64_t random;
@@ -355,8 +355,9 @@ static bool visit(struct tally_watch *watch, struct process *process, struct thr
     if (!tally_look_times(&thread->eye, &times))
         return false;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    uint64_t ran_ns = times.cpu_ns - thread->times.cpu_ns;
-    watch->has_waits |= ran_ns < (now - thread->looked_ns) / 10 * 9;
+    uint64_t ready_ns =
+        times.cpu_ns - thread->times.cpu_ns + times.delay_ns - thread->times.delay_ns;
+    watch->has_waits |= ready_ns < (now - thread->looked_ns) / 10 * 9;
     const struct tally_wait *last = &thread->wait;
     bool has_waited = last->tid && last->state > TALLY_STATE_RUNNABLE;
     if (has_waited && times.slices && times.slices == thread->times.slices) {
