@@ -20,6 +20,7 @@
 #include "recording/run.h"
 #include "recording/session.h"
 #include "sources/simulated.h"
+#include "sources/simulated_outcome.h"
 #include "totals.h"
 
 #include <stdbool.h>

@@ -35,23 +35,24 @@ static int launch_simulated(struct record *record, struct tally_session *session
 static int finish_simulated(struct record *record, struct tally_session *session,
                             const struct rusage *usage, int status)
 {
-    uint32_t images;
-    char refusal[128];
-    if (tally_simulated_totals(session, &record->run, &images, record->within, refusal) < 0)
+    struct tally_simulated_outcome outcome;
+    if (tally_simulated_totals(session, &record->run, record->within, status, &outcome) < 0)
         return TALLY_ERROR;
-    if (refusal[0]) {
+    if (outcome.refusal[0] || !outcome.images)
         tally_session_discard(session);
-        return tally_error("%s (3.11 to 3.15 are, with the GIL).", refusal);
-    }
-    if (!images) {
-        tally_session_discard(session);
-        return tally_error("the program was killed, or valgrind cannot run it; nothing was "
-                           "counted.");
-    }
+    if (outcome.refusal[0])
+        return tally_error("%s (3.11 to 3.15 are, with the GIL).", outcome.refusal);
+    if (!outcome.images)
+        return tally_error("%s", outcome.failure);
     record_take_times(record, usage);
     record->run.exit_status = status;
     record_say_notes(record);
-    return record_finish(record, session);
+    /* In the recording, too; here it comes last. */
+    if (outcome.failure[0])
+        tally_run_note(&record->run, "%s", outcome.failure);
+    if (record_finish(record, session) < 0)
+        return TALLY_ERROR;
+    return outcome.failure[0] ? tally_error("%s", outcome.failure) : 0;
 }
 
 int record_simulated(struct record *record)

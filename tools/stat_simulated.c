@@ -6,6 +6,7 @@
 #include "base/launch.h"
 #include "recording/session.h"
 #include "sources/simulated.h"
+#include "sources/simulated_outcome.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -62,23 +63,19 @@ static int serve(struct tally_session *session, struct tally_launch *launch, int
     return ended;
 }
 
-static int take_totals(struct stat *stat, struct tally_session *session)
+static int take_totals(struct stat *stat, struct tally_session *session, int exit_status)
 {
     struct tally_run run = {.event_count = stat->count};
+    struct tally_simulated_outcome outcome = {0};
     for (int i = 0; i < stat->count; i++)
         run.events[i].event = stat->events[i].event;
-    uint32_t images = 0;
-    char refusal[128];
-    int result = tally_simulated_totals(session, &run, &images, NULL, refusal);
+    int result = tally_simulated_totals(session, &run, NULL, exit_status, &outcome);
     for (int i = 0; i < run.note_count; i++)
         fprintf(stderr, "tallystack stat: %s\n", run.notes[i]);
-    for (int i = 0; i < stat->count && result == 0 && images; i++)
+    for (int i = 0; i < stat->count && result == 0 && outcome.images; i++)
         stat_add_value(&stat->events[i], (double)run.events[i].total, 1);
     tally_run_release(&run);
-    if (result == 0 && !images)
-        result = tally_error("the program was killed, or valgrind cannot run it; nothing was "
-                             "counted.");
-    return result;
+    return result == 0 && outcome.failure[0] ? tally_error("%s", outcome.failure) : result;
 }
 
 /* The simulator writes to a folder, which is there for as long as the program runs. */
@@ -105,7 +102,7 @@ static int run_in(struct stat *stat, const char *folder, char **program, int *ex
         *exit_status = TALLY_EXIT_FAILED;
         result = serve(session, &launch, exit_status, &usage) < 0 ? TALLY_ERROR : 0;
     }
-    if (result == 0 && (result = take_totals(stat, session)) < 0)
+    if (result == 0 && (result = take_totals(stat, session, *exit_status)) < 0)
         *exit_status = TALLY_EXIT_FAILED;
     if (result == 0)
         stat_add_times(stat, now_ns() - begun, &usage);

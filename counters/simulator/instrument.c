@@ -10,8 +10,8 @@
 #include "simulator/instrument.h"
 
 #include "simulator/attribution.h"
-#include "simulator/image.h"
 #include "simulator/segments.h"
+#include "simulator/unknown.h"
 #include "simulator/versions.h"
 #include "simulator/within.h"
 
@@ -325,11 +325,6 @@ static void dirty(struct builder *builder, IRStmt *statement)
     add(builder, statement);
 }
 
-static void note_unknown(void)
-{
-    image_options.has_unknown = true;
-}
-
 /* Where nothing is counted: only stores are looked at. */
 static void pass(struct builder *builder, IRStmt *statement)
 {
@@ -426,8 +421,8 @@ IRSB *instrument(VgCallbackClosure *closure, IRSB *in, const VexGuestLayout *lay
     if (builder.is_counted)
         last_jump(&builder, in);
     if (in->jumpkind == Ijk_NoDecode)
-        add(&builder, IRStmt_Dirty(unsafeIRDirty_0_N(0, "tallystack_unknown", (void *)note_unknown,
-                                                     mkIRExprVec_0())));
+        add(&builder, IRStmt_Dirty(unsafeIRDirty_0_N(0, "tallystack_unknown", (void *)unknown_note,
+                                                     mkIRExprVec_1(number(builder.address)))));
     if (versions_on)
         versions_end(builder.out, layout, builder.address, builder.version);
     keep_segments(closure->nraddr, builder.first);

@@ -12,6 +12,7 @@
  *   image.c        writing an image of the recording
  *   asking.c       getting its file from the recorder
  *   follow.c       which programs can be simulated
+ *   unknown.c      telling of instructions that the core does not know
  */
 #include "simulator/asking.h"
 #include "simulator/attribution.h"

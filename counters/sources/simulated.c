@@ -9,20 +9,16 @@
 #include "sources/simulated_environment.h"
 #include "sources/simulated_program.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Command line */
@@ -157,6 +153,8 @@ int tally_simulated_command(struct tally_simulated_command *out, char *const arg
         result = tally_error("cannot run \"%s\": %s.", argv[0], strerror(EACCES));
     } else if (result == 0) {
         result = tally_simulated_check_program(program);
+        if (result == TALLY_NOT_FOUND)
+            *exit_status = TALLY_EXIT_NOT_FOUND;
     }
     if (result == 0) {
         out->handout = tally_session_handout(session);
@@ -202,146 +200,4 @@ int tally_simulated_launch(struct tally_launch *launch, struct tally_simulated_c
     if (before >= 0)
         personality((unsigned long)before);
     return result < 0 ? result : tally_launch_go(launch, exit_status);
-}
-
-/* Totals */
-
-static bool read_header(int directory, const char *name, struct tally_image_header *header)
-{
-    size_t size = strlen(name);
-    if (size < 6 || strcmp(name + size - 6, ".image") != 0)
-        return false;
-    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool is_whole = read(fd, header, sizeof(*header)) == (ssize_t)sizeof(*header) &&
-                    !memcmp(header->magic, TALLY_IMAGE_MAGIC, sizeof(header->magic));
-    close(fd);
-    return is_whole;
-}
-
-struct totals {
-    uint32_t images, killed, running, flags;
-    uint64_t counts[TALLY_MAX_COUNTERS];
-    char refusal[128];
-};
-
-/* What outlives the run may not write to a recording that is going to be sealed. */
-static void close_image(int directory, const char *name, const struct tally_image_header *header)
-{
-    const size_t offset = offsetof(struct tally_image_header, flags);
-    uint32_t flags = header->flags | TALLY_IMAGE_CLOSED;
-    int fd = openat(directory, name, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (pwrite(fd, &flags, sizeof(flags), (off_t)offset) < 0)
-        unlinkat(directory, name, 0);
-    close(fd);
-}
-
-static void add_image(struct totals *totals, const struct tally_image_header *header)
-{
-    if (header->state == TALLY_IMAGE_SAMPLING) {
-        if (kill((pid_t)header->pid, 0) == 0 || errno == EPERM)
-            totals->running++;
-        else
-            totals->killed++;
-        return;
-    }
-    totals->images++;
-    totals->flags |= header->flags;
-    for (int i = 0; i < TALLY_MAX_COUNTERS; i++)
-        totals->counts[i] += header->after[i];
-    if (header->is_root && header->refusal[0])
-        snprintf(totals->refusal, sizeof(totals->refusal), "%.127s", header->refusal);
-}
-
-static int read_totals(int directory, bool is_over, struct totals *totals)
-{
-    int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
-    *totals = (struct totals){0};
-    if (!list)
-        return tally_error("cannot read the recording: %s.", strerror(errno));
-    for (struct dirent *entry = readdir(list); entry; entry = readdir(list)) {
-        struct tally_image_header header;
-        if (!read_header(directory, entry->d_name, &header))
-            continue;
-        add_image(totals, &header);
-        if (is_over && header.state == TALLY_IMAGE_SAMPLING)
-            close_image(directory, entry->d_name, &header);
-    }
-    closedir(list);
-    return 0;
-}
-
-uint64_t tally_simulated_progress(const struct tally_session *session)
-{
-    uint64_t sum = 0;
-    int directory = tally_session_directory(session);
-    int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
-    if (!list)
-        return 0;
-    for (struct dirent *entry = readdir(list); entry; entry = readdir(list)) {
-        struct tally_image_header header;
-        if (read_header(directory, entry->d_name, &header))
-            sum += header.progress;
-    }
-    closedir(list);
-    return sum;
-}
-
-int tally_simulated_totals(struct tally_session *session, struct tally_run *run, uint32_t *images,
-                           const char *within, char refusal[128])
-{
-    enum { PATIENCE_MS = 5000, STEP_MS = 20 };
-    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
-    const int directory = tally_session_directory(session);
-    struct totals totals;
-    if (read_totals(directory, false, &totals) < 0)
-        return TALLY_ERROR;
-    for (int waited = 0; totals.running && waited < PATIENCE_MS; waited += STEP_MS) {
-        nanosleep(&step, NULL);
-        tally_session_serve(session);
-        if (read_totals(directory, false, &totals) < 0)
-            return TALLY_ERROR;
-    }
-    if (read_totals(directory, true, &totals) < 0)
-        return TALLY_ERROR;
-    if (totals.killed || totals.running)
-        tally_run_note(run,
-                       "%" PRIu32 " processes were killed and %" PRIu32 " outlive the program: "
-                       "what they did is not counted.",
-                       totals.killed, totals.running);
-    if (within && totals.images)
-        tally_run_note(
-            run,
-            totals.flags & TALLY_IMAGE_WITHIN
-                ? "only what ran within %s is simulated."
-                : "%s never ran: nothing is simulated; name it as the rows of report do, "
-                  "or give FILE:LINE.",
-            within);
-    if (totals.flags & TALLY_IMAGE_LEFT)
-        tally_run_note(run,
-                       "programs that valgrind cannot run (set-user-ID, for another processor, or "
-                       "executed where valgrind may not be read) ran as they are, not counted.");
-    if (totals.flags & TALLY_IMAGE_UNKNOWN)
-        tally_run_note(run, "this valgrind does not know an instruction of the program, which got "
-                            "SIGILL for it; a newer one may.");
-    if (totals.flags & TALLY_IMAGE_FOLDED)
-        tally_run_note(run,
-                       "there were more than 262144 call paths: of the others, recursive calls "
-                       "count for the same function farther out.");
-    *images = totals.images;
-    memcpy(refusal, totals.refusal, sizeof(totals.refusal));
-    for (int i = 0, counter = 0; i < run->event_count; i++) {
-        const struct tally_event *event = &run->events[i].event;
-        double total = 0;
-        for (int k = 0; k < event->term_count; k++)
-            total += event->terms[k].factor * (double)totals.counts[counter++];
-        run->events[i].total = (uint64_t)total;
-        run->events[i].has_total = totals.images > 0;
-    }
-    return 0;
 }

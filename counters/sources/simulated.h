@@ -1,6 +1,6 @@
 /*
  * Running a program under the Valgrind tool (simulator/), which writes the images of a recording by
- * itself, and what it counted in all.
+ * itself. What it counted in all is in simulated_outcome.h.
  */
 #ifndef TALLY_SOURCES_SIMULATED_H
 #define TALLY_SOURCES_SIMULATED_H
@@ -34,16 +34,5 @@ int tally_simulated_launch(struct tally_launch *launch, struct tally_simulated_c
                            int *exit_status);
 
 void tally_simulated_command_release(struct tally_simulated_command *command);
-
-/* Instructions that were simulated so far, while the program runs; they are told twice a second. */
-uint64_t tally_simulated_progress(const struct tally_session *session);
-
-/*
- * Takes the totals of `run` from the images in the recording's folder, and how many were written to
- * their end; processes that end just now get a moment to do so. When the interpreter was refused,
- * the reason is in `refusal`.
- */
-int tally_simulated_totals(struct tally_session *session, struct tally_run *run, uint32_t *images,
-                           const char *within, char refusal[128]);
 
 #endif

@@ -223,3 +223,28 @@ def test_programs_that_valgrind_cannot_run(simulator, run_cli, tmp_path, command
     assert done.returncode == 125
     assert done.stderr.count("\n") == 1 and message in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["program"]
+
+
+@pytest.mark.parametrize("text, status, message", [
+    (b"#!/nonexistent/python3 -E\n", 127,
+     '"/nonexistent/python3", which it names as its interpreter, cannot be run.'),
+    (b"\x01\x00\x02\x03", 125, "which is neither a program nor a script."),
+])
+def test_files_that_nothing_can_run(simulator, run_cli, tmp_path, text, status, message):
+    program = tmp_path / "program"
+    program.write_bytes(text)
+    program.chmod(0o755)
+    done = run_cli(["stat", "--simulate", "--", "./program"])
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1)
+    assert done.stderr.startswith('tallystack stat: cannot run "') and message in done.stderr
+
+
+def test_dynamic_linker_that_is_missing(simulator, run_cli, tmp_path):
+    program = tmp_path / "program"
+    code = pathlib.Path("/bin/true").read_bytes()
+    program.write_bytes(code.replace(b"/ld-linux", b"/xx-linux", 1))
+    program.chmod(0o755)
+    done = run_cli(["record", "--simulate", "--", "./program"])
+    assert (done.returncode, done.stderr.count("\n")) == (127, 1)
+    assert "/xx-linux" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["program"]
