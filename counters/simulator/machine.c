@@ -9,13 +9,15 @@ struct counts machine_totals;
 static struct counts nowhere;
 struct counts *machine_cell = &nowhere;
 
-enum { PAGE_SHIFT = 12, HISTORY_BITS = 14, TARGET_BITS = 12 };
+enum { PAGE_SHIFT = 12 };
 
-/* Conditional branches: two-bit counters, chosen by address and the outcomes before (gshare).
- * Indirect ones: the last target after the same way here. */
-static uint8_t outcomes[1 << HISTORY_BITS];
-static uint64_t targets[1 << TARGET_BITS];
-static uint32_t outcome_history, target_history;
+/* Conditional branches: two-bit counters, chosen by address and the outcomes before. Indirect ones:
+ * the last target after the same way here. Without a history, both are by address alone. */
+static uint8_t *outcomes;
+static uint64_t *targets;
+static uint32_t outcome_bits = 14, outcome_mask, outcome_history;
+static uint32_t target_bits = 12, target_mask, target_history;
+static uint32_t history_mask = UINT32_MAX;
 
 #undef LIKELY
 #undef UNLIKELY
@@ -151,24 +153,24 @@ void machine_access(uint64_t address, uint64_t size, uint64_t is_store)
 
 INLINE void branch_conditional(uint64_t address, bool is_taken)
 {
-    uint32_t at = ((uint32_t)address ^ (uint32_t)(address >> HISTORY_BITS) ^ outcome_history) &
-                  ((1u << HISTORY_BITS) - 1);
+    uint32_t at =
+        ((uint32_t)address ^ (uint32_t)(address >> outcome_bits) ^ outcome_history) & outcome_mask;
     uint8_t state = outcomes[at];
     if (UNLIKELY((state >= 2) != is_taken))
         count(TALLY_RAW_CONDITIONAL_MISS);
     outcomes[at] = is_taken ? (uint8_t)(state + (state < 3)) : (uint8_t)(state - (state > 0));
-    outcome_history = outcome_history << 1 | is_taken;
+    outcome_history = (outcome_history << 1 | is_taken) & history_mask;
 }
 
 INLINE void branch_indirect(uint64_t address, uint64_t target)
 {
-    uint32_t at = ((uint32_t)address ^ (uint32_t)(address >> TARGET_BITS) ^ target_history) &
-                  ((1u << TARGET_BITS) - 1);
+    uint32_t at =
+        ((uint32_t)address ^ (uint32_t)(address >> target_bits) ^ target_history) & target_mask;
     if (UNLIKELY(targets[at] != target)) {
         count(TALLY_RAW_INDIRECT_MISS);
         targets[at] = target;
     }
-    target_history = target_history << 4 ^ (uint32_t)(target >> 4);
+    target_history = (target_history << 4 ^ (uint32_t)(target >> 4)) & history_mask;
 }
 
 typedef int32_t vector __attribute__((vector_size(16), may_alias));
@@ -255,17 +257,34 @@ static struct {
     {"tlb", &machine.tlb, 64, 4},     {"itlb", &machine.itlb, 64, 8},
 };
 
+static uint32_t bits_of(uint64_t power_of_two)
+{
+    uint32_t bits = 0;
+    while (UINT64_C(1) << bits < power_of_two)
+        bits++;
+    return bits;
+}
+
 bool machine_option(const char *text)
 {
+    static const struct {
+        const char *name;
+        uint32_t *bits;
+    } powers[] = {
+        {"line=", &machine.line_shift}, {"outcomes=", &outcome_bits}, {"targets=", &target_bits}};
     const char *value = VG_(strchr)(text, '=');
     SizeT name_size = value ? (SizeT)(value - text) : 0;
     HChar *end;
     if (!value)
         return false;
     uint64_t size = VG_(strtoull10)(value + 1, &end);
-    if (!VG_(strncmp)(text, "line=", 5)) {
-        for (machine.line_shift = 0; UINT64_C(1) << machine.line_shift < size;)
-            machine.line_shift++;
+    for (unsigned i = 0; i < sizeof(powers) / sizeof(powers[0]); i++)
+        if (!VG_(strncmp)(text, powers[i].name, VG_(strlen)(powers[i].name))) {
+            *powers[i].bits = bits_of(size);
+            return true;
+        }
+    if (!VG_(strncmp)(text, "history=", 8)) {
+        history_mask = size ? UINT32_MAX : 0;
         return true;
     }
     for (unsigned i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
@@ -292,6 +311,15 @@ static void make_cache(struct cache *cache, uint64_t blocks, uint64_t ways)
     VG_(memset)(cache->newest, 0xff, cache->sets * sizeof(*cache->newest));
 }
 
+static void make_predictor(void)
+{
+    outcome_mask = (1u << outcome_bits) - 1;
+    target_mask = (1u << target_bits) - 1;
+    outcome_history = target_history = 0;
+    outcomes = VG_(calloc)("tallystack.predictor", outcome_mask + 1ul, sizeof(*outcomes));
+    targets = VG_(calloc)("tallystack.predictor", target_mask + 1ul, sizeof(*targets));
+}
+
 #define BITS(first, last) (TALLY_RAW_BIT((last) + 1) - TALLY_RAW_BIT(first))
 
 void machine_init(uint64_t used)
@@ -315,4 +343,6 @@ void machine_init(uint64_t used)
     machine.has_fetches = used & fetches;
     machine.has_accesses = used & data;
     machine.has_branches = used & BITS(TALLY_RAW_CONDITIONAL_MISS, TALLY_RAW_INDIRECT_MISS);
+    if (machine.has_branches)
+        make_predictor();
 }

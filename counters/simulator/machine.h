@@ -68,8 +68,9 @@ struct segment {
 
 enum segment_end { END_PLAIN, END_CONDITIONAL, END_INDIRECT };
 
-/* "NAME=SIZE,WAYS": l1i, l1d, l2, l3 (bytes; 0: no such level), tlb and itlb (entries), or
- * "line=SIZE". */
+/* "NAME=SIZE,WAYS": l1i, l1d, l2, l3 (bytes; 0: no such level), tlb and itlb (entries);
+ * "line=SIZE"; of the branch predictor "outcomes=ENTRIES", "targets=ENTRIES" and "history=0" or 1.
+ */
 bool machine_option(const char *text);
 /* After all options: `used` has a bit for each counter of enum tally_raw that is wanted. */
 void machine_init(uint64_t used);

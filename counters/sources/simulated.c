@@ -101,6 +101,9 @@ static char **make_arguments(const char *valgrind, char *const argv[],
         machine_argument("l3", &model->l3),
         machine_argument("tlb", &model->tlb),
         machine_argument("itlb", &model->itlb),
+        print("--machine=outcomes=%" PRIu64, model->predictor.outcomes),
+        print("--machine=targets=%" PRIu64, model->predictor.targets),
+        print("--machine=history=%d", model->predictor.has_history),
         within ? print("--within=%s", within) : NULL,
     };
     const size_t our_count = sizeof(ours) / sizeof(ours[0]) - !within;

@@ -46,7 +46,32 @@ static int set_level(struct tally_model *model, const char *key, const char *siz
                    ? TALLY_ERROR
                    : 0;
     }
-    return tally_error("a model has l1i, l1d, l2, l3, tlb, itlb and line, but no \"%s\".", key);
+    return tally_error(
+        "a model has l1i, l1d, l2, l3, tlb, itlb, line and predictor, but no \"%s\".", key);
+}
+
+static const char *const predictor_kinds[] = {"bimodal", "gshare"}; /* by has_history */
+
+const char *tally_model_predictor_kind(const struct tally_model_predictor *predictor)
+{
+    return predictor_kinds[predictor->has_history];
+}
+
+static int set_predictor(struct tally_model_predictor *predictor, const char *line, int number)
+{
+    char kind[32] = "", outcomes[32], targets[32], more[2];
+    int count = sscanf(line, "%*s %31s %31s %31s %1s", kind, outcomes, targets, more);
+    if (predictor->at)
+        return tally_error("predictor is in line %d already.", predictor->at);
+    predictor->at = number;
+    predictor->has_history = !strcmp(kind, predictor_kinds[true]);
+    if (count != 3 || (!predictor->has_history && strcmp(kind, predictor_kinds[false]) != 0))
+        return tally_error("a predictor is gshare or bimodal with its entries for outcomes and "
+                           "targets, as in \"predictor gshare 16K 4K\".");
+    return tally_parse_size(outcomes, "the outcomes", &predictor->outcomes) < 0 ||
+                   tally_parse_size(targets, "the targets", &predictor->targets) < 0
+               ? TALLY_ERROR
+               : 0;
 }
 
 static bool is_power_of_two(uint64_t number)
@@ -81,6 +106,17 @@ static int check_level(const char *name, const struct tally_model_level *level, 
     return 0;
 }
 
+static int check_predictor(const struct tally_model_predictor *predictor, int *at)
+{
+    enum { MOST = 1 << 24 };
+    *at = predictor->at;
+    if (!is_power_of_two(predictor->outcomes) || !is_power_of_two(predictor->targets) ||
+        predictor->outcomes > MOST || predictor->targets > MOST)
+        return tally_error("the entries of the predictor must be powers of two from 1 to %d.",
+                           MOST);
+    return 0;
+}
+
 static int check_model(const struct tally_model *model, int *at)
 {
     uint64_t line = model->line;
@@ -95,7 +131,7 @@ static int check_model(const struct tally_model *model, int *at)
         check_level("tlb", &model->tlb, 1, false, at) < 0 ||
         check_level("itlb", &model->itlb, 1, false, at) < 0)
         return TALLY_ERROR;
-    return 0;
+    return check_predictor(&model->predictor, at);
 }
 
 static int parse_line(struct tally_model *model, char *line, int number)
@@ -110,6 +146,8 @@ static int parse_line(struct tally_model *model, char *line, int number)
     int count = sscanf(line, "%31s %31s %31s %1s", key, size, ways, more);
     if (count <= 0)
         return 0;
+    if (!strcmp(key, "predictor"))
+        return set_predictor(&model->predictor, line, number);
     if (count == 2 && !strcmp(key, "line")) {
         model->line_at = number;
         return tally_parse_size(size, "the line", &model->line);
@@ -153,7 +191,11 @@ static int no_model(const char *name, const char *why)
 
 int tally_model_load(struct tally_model *model, const char *name)
 {
-    *model = (struct tally_model){.name = tally_strdup(name), .description = tally_strdup("")};
+    *model = (struct tally_model){
+        .name = tally_strdup(name),
+        .description = tally_strdup(""),
+        .predictor = {.has_history = true, .outcomes = 16384, .targets = 4096},
+    };
     int at;
     if (!strcmp(name, "host"))
         return tally_model_of_host(model) < 0 || check_model(model, &at) < 0

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-COLUMNS = ["name", "level", "size", "unit", "ways", "line", "description"]
+COLUMNS = ["name", "level", "size", "unit", "ways", "line", "description", "kind"]
+PREDICTOR = ("outcomes", "targets")
 GOOD = {"line": "line 64", "l1i": "l1i 32K 8", "l1d": "l1d 32K 8", "l2": "l2 1M 16"}
 
 
@@ -28,11 +29,15 @@ def test_models_have_all_levels_they_say(run_cli, read_csv):
     assert {"generic", "two-level", "intel-sapphire-rapids", "amd-zen4", "arm-neoverse-v2"} <= models
     levels = {(row["name"], row["level"]): row for row in rows}
     assert ("two-level", "l2") not in levels
-    assert all((model, level) in levels for model in models for level in ("l1i", "l1d"))
+    assert all((model, level) in levels for model in models
+               for level in ("l1i", "l1d", *PREDICTOR))
     for row in rows:
         entry = int(row["line"] or 1)
         assert int(row["size"]) % (entry * int(row["ways"])) == 0
-        assert row["unit"] == ("entries" if row["level"].endswith("tlb") else "bytes")
+        is_table = row["level"] in PREDICTOR
+        assert row["unit"] == (
+            "entries" if is_table or row["level"].endswith("tlb") else "bytes")
+        assert row["kind"] == ("gshare" if is_table else "lru")
     for name, level in levels:  # an outer level is the larger one
         if (name, "l3") in levels and level == "l2":
             assert int(levels[name, "l2"]["size"]) < int(levels[name, "l3"]["size"])
@@ -42,7 +47,8 @@ def test_models_on_a_screen(run_cli):
     done = run_cli(["list", "--models"])
     assert done.returncode == 0
     line = next(line for line in done.stdout.splitlines() if line.startswith("two-level"))
-    assert line.split()[1:8] == ["32K/8", "32K/8", "-", "8M/16", "64/4", "64/8", "64"]
+    assert line.split()[1:10] == ["32K/8", "32K/8", "-", "8M/16", "64/4", "64/8", "64", "gshare",
+                                  "16K/4K"]
 
 
 def test_host_is_this_machine(run_cli, read_csv):
@@ -57,7 +63,8 @@ def test_host_is_this_machine(run_cli, read_csv):
         name = {"1Data": "l1d", "1Instruction": "l1i"}.get(read["level"] + read["type"],
                                                           "l" + read["level"])
         told[name] = int(read["size"].rstrip("KM")) << (20 if read["size"].endswith("M") else 10)
-    assert {level: size for level, size in host.items() if not level.endswith("tlb")} == told
+    assert {level: size for level, size in host.items()
+            if not level.endswith("tlb") and level not in PREDICTOR} == told
 
 
 @pytest.mark.parametrize("changed, message", [
@@ -68,7 +75,13 @@ def test_host_is_this_machine(run_cli, read_csv):
     ({"line": "line 48"}, ":1: the line must be a power of two from 16 to 4096 bytes, as in \"line 64\"."),
     ({"l2": "l2 1M"}, ':4: a model has lines as "l2 1M 16", a level, its size and its ways.'),
     ({"l2": "l1d 32K 8"}, ":4: l1d is in line 3 already."),
-    ({"l2": "l4 1M 16"}, ':4: a model has l1i, l1d, l2, l3, tlb, itlb and line, but no "l4".'),
+    ({"l2": "l4 1M 16"}, ':4: a model has l1i, l1d, l2, l3, tlb, itlb, line and predictor, but no "l4".'),
+    ({"l2": "predictor tage 16K 4K"}, ":4: a predictor is gshare or bimodal with its entries for "
+     'outcomes and targets, as in "predictor gshare 16K 4K".'),
+    ({"l2": "predictor gshare 16K"}, ":4: a predictor is gshare or bimodal with its entries for "
+     'outcomes and targets, as in "predictor gshare 16K 4K".'),
+    ({"l2": "predictor gshare 16K 3K"},
+     ":4: the entries of the predictor must be powers of two from 1 to 16777216."),
 ])
 def test_model_files_that_are_wrong(run_cli, tmp_path, changed, message):
     (tmp_path / "my.model").write_text("\n".join({**GOOD, **changed}.values()) + "\n")
@@ -248,3 +261,29 @@ def test_dynamic_linker_that_is_missing(simulator, run_cli, tmp_path):
     assert (done.returncode, done.stderr.count("\n")) == (127, 1)
     assert "/xx-linux" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["program"]
+
+
+def test_predictor_without_history_misses_what_alternates(simulator, run_cli, read_csv, tmp_path):
+    """A branch that is taken each other time: by the way that led there, or by its address alone."""
+    source = tmp_path / "turns.c"
+    source.write_text("""
+        #include <stdlib.h>
+        int main(int argc, char **argv)
+        {
+            int steps = atoi(argv[argc - 1]);
+            for (volatile int i = 0; i < steps; i++)
+                if (i & 1)
+                    __asm__ volatile("");
+            return 0;
+        }
+    """)
+    subprocess.run(["cc", "-O0", "-o", tmp_path / "turns", source], check=True)
+    for kind, missed in (("gshare", 0), ("bimodal", 10000)):
+        model = {**GOOD, "predictor": f"predictor {kind} 16K 4K"}
+        (tmp_path / "my.model").write_text("\n".join(model.values()) + "\n")
+        misses = []
+        for steps in ("20000", "40000"):
+            done = run_cli(["stat", "--simulate=./my.model", "-e", "conditional-branch-misses",
+                            "--csv", "--", "./turns", steps])
+            misses.append(int(totals(done.stderr, read_csv)["conditional-branch-misses"]["value"]))
+        assert misses[1] - misses[0] == missed

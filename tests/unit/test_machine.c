@@ -150,6 +150,27 @@ static void predictor_learns_patterns(void **state)
     assert_int_equal(branch(1000, 5), 0);
 }
 
+static uint64_t branches_by_turns(uint64_t count)
+{
+    uint64_t before = cell.raw[TALLY_RAW_CONDITIONAL_MISS];
+    branch(count, 2);
+    return cell.raw[TALLY_RAW_CONDITIONAL_MISS] - before;
+}
+
+/* By address alone: the counter of a branch that turns each time, at its upper end before, sways
+ * between saying taken surely and weakly. */
+static void predictor_without_history(void **state)
+{
+    (void)state;
+    assert_true(machine_option("history=0"));
+    assert_true(machine_option("outcomes=4"));
+    build("l1d=256,2", "l2=0,1", "l3=0,1", "tlb=0,1");
+    assert_int_equal(branch(1000, 0), 2);
+    assert_int_equal(branches_by_turns(1000), 500);
+    assert_true(machine_option("history=1"));
+    assert_true(machine_option("outcomes=16384"));
+}
+
 static void close_and_settle_lose_nothing(void **state)
 {
     (void)state;
@@ -174,6 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(predictor_learns_patterns),
+        cmocka_unit_test(predictor_without_history),
         cmocka_unit_test(lru_drops_the_line_not_used_for_longest),
         cmocka_unit_test(access_across_lines_misses_once),
         cmocka_unit_test(store_brings_its_line_in),

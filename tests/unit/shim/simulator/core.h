@@ -11,11 +11,12 @@ typedef size_t SizeT;
 
 #define VG_(name) shim_##name
 
-#define shim_strchr               strchr
-#define shim_strlen               strlen
-#define shim_strncmp              strncmp
-#define shim_memset               memset
-#define shim_strtoull10(text, to) strtoull(text, to, 10)
-#define shim_malloc(name, size)   malloc(size)
+#define shim_strchr                strchr
+#define shim_strlen                strlen
+#define shim_strncmp               strncmp
+#define shim_memset                memset
+#define shim_strtoull10(text, to)  strtoull(text, to, 10)
+#define shim_malloc(name, size)    malloc(size)
+#define shim_calloc(name, n, size) calloc(n, size)
 
 #endif
