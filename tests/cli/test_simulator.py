@@ -3,7 +3,10 @@
 What the counts themselves are is held to account in tests/truth.
 """
 
+import json
+import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -287,3 +290,34 @@ def test_predictor_without_history_misses_what_alternates(simulator, run_cli, re
                             "--csv", "--", "./turns", steps])
             misses.append(int(totals(done.stderr, read_csv)["conditional-branch-misses"]["value"]))
         assert misses[1] - misses[0] == missed
+
+
+def environment_of(run_cli, python, env):
+    """What the simulated program finds in its environment, and whether addresses are fixed."""
+    code = ("import ctypes, json, os; print(json.dumps([dict(os.environ), "
+            "ctypes.CDLL(None).personality(0xffffffff)]))")
+    done = run_cli(["record", "--simulate", "-q", "-e", "PAPI_TOT_INS", "--", python, "-S", "-c",
+                    code], env=env, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+PINS = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "LD_BIND_NOW": "1",
+        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def test_what_is_pinned_is_in_the_manual(simulator, run_cli, python):
+    seen, personality = environment_of(run_cli, python, dict.fromkeys(PINS))
+    assert personality & 0x0040000  # ADDR_NO_RANDOMIZE
+    assert {name: seen[name] for name in PINS} == PINS
+    page = pathlib.Path(__file__).parent.parent.parent / "tools/man/tallystack-record.1"
+    words = set(re.findall(r"[A-Z_]+", page.read_text()))
+    changed = {name for name in seen if seen[name] != os.environ.get(name)}
+    assert changed - {"_", "PWD"} - words == set()
+
+
+def test_what_the_user_sets_is_not_pinned(simulator, run_cli, python):
+    own = {**dict.fromkeys(PINS, "3"), "GLIBC_TUNABLES": "glibc.malloc.arena_max=1"}
+    seen, _ = environment_of(run_cli, python, own)
+    assert {name: seen[name] for name in PINS} == dict.fromkeys(PINS, "3")
+    assert seen["GLIBC_TUNABLES"].endswith(":glibc.malloc.arena_max=1")
