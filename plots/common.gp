@@ -59,6 +59,11 @@ set border 0
 set tics nomirror out scale 0.5 font ',12' textcolor rgb ink
 set key off
 
+# A step of 1, 2 or 5 times a power of ten, for about so many tics from 0 to `largest`.
+digits(x) = 10**floor(log10(x))
+nice(x) = (x/digits(x) < 1.5 ? 1 : x/digits(x) < 3.5 ? 2 : x/digits(x) < 7.5 ? 5 : 10)*digits(x)
+tic_step(largest, tics) = nice(largest/tics)
+
 # What threads do, in the order of account_number. Plots of it have a legend: a mark in the colour of
 # the account, or its letter, and the name behind it, from these variables:
 #   accounts                     how many

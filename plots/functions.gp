@@ -50,6 +50,7 @@ if (is_text) {
 } else {
     set y2tics scale 0 right offset screen (width - edge - 9 - bar_right)/real(width),0 font ',12'
     set format x '%g'.(unit eq '' ? '' : ' '.unit)
+    set xtics tic_step(largest*scale, (bar_right - bar_left)/90.0)
     set grid xtics lt 1 lw 1 lc rgb light back
     set style fill solid 1 noborder
     half = 0.36

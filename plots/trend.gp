@@ -30,9 +30,6 @@ total(name) = column(name)*total_scale[panel]
 self(name) = column(name)*self_scale[panel]
 at_interval(i) = column('low') < column('high') ? at(i) : NaN
 point(i) = is_text ? i : int((i - 1)/7) % 2 ? 9 : 7
-# A step of 1, 2 or 5 for about three tics.
-digits(x) = 10**floor(log10(x))
-nice(x) = (x/digits(x) < 1.5 ? 1 : x/digits(x) < 3.5 ? 2 : x/digits(x) < 7.5 ? 5 : 10)*digits(x)
 with_unit(unit) = '%g'.(unit eq '' ? '' : ' '.unit)
 
 set multiplot
@@ -45,7 +42,7 @@ do for [panel = 1:panels] {
     set label 7 'total' at screen across(right + (is_text ? 1 : 14)),down(top_of(panel) + \
         (is_text ? 1 : 10)) left font ',11' tc rgb ink
     set format y with_unit(total_unit[panel])
-    set ytics nice(total_largest[panel]*total_scale[panel]/3.2)
+    set ytics tic_step(total_largest[panel]*total_scale[panel], 3.2)
     set xtics ('' 1)
     set key off
     plot data using (at(0)):(total('value')) with linespoints lw 2 pt 7 ps 0.6 lc rgb ink

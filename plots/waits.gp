@@ -38,6 +38,7 @@ if (is_text) {
     plot data using (bar_at(0)):(row(0)):(bar(0)) with labels left
 } else {
     set format x '%g'.(unit eq '' ? '' : ' '.unit)
+    set xtics tic_step(largest*scale, (bar_right - bar_left)/90.0)
     set grid xtics lt 1 lw 1 lc rgb light back
     set style fill solid 1 noborder
     half = 0.36
