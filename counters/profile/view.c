@@ -186,17 +186,26 @@ static const char *text_or_empty(const char *text)
     return text ? text : "";
 }
 
-static int sort_event;
+static size_t sort_event, sort_events; /* the one to sort by; how many there are */
 
+static int by_event(const struct tally_row_value *left, const struct tally_row_value *right)
+{
+    if (left->self != right->self)
+        return left->self > right->self ? -1 : 1;
+    if (left->inclusive != right->inclusive)
+        return left->inclusive > right->inclusive ? -1 : 1;
+    return 0;
+}
+
+/* Rows that are equal in the event follow by the others in their order, then by name. */
 static int by_value(const void *a, const void *b)
 {
     const struct tally_row *left = a, *right = b;
-    const struct tally_row_value *l = &left->values[sort_event], *r = &right->values[sort_event];
-    if (l->self != r->self)
-        return l->self > r->self ? -1 : 1;
-    if (l->inclusive != r->inclusive)
-        return l->inclusive > r->inclusive ? -1 : 1;
-    int order = strcmp(text_or_empty(left->file), text_or_empty(right->file));
+    int order = by_event(&left->values[sort_event], &right->values[sort_event]);
+    for (size_t i = 0; !order && i < sort_events; i++)
+        order = by_event(&left->values[i], &right->values[i]);
+    if (!order)
+        order = strcmp(text_or_empty(left->file), text_or_empty(right->file));
     if (!order)
         order = left->line < right->line ? -1 : left->line > right->line;
     if (!order)
@@ -231,7 +240,8 @@ void tally_view_make(struct tally_view *view, enum tally_view_kind kind,
         free(row->inclusive);
         free(row);
     }
-    sort_event = sort;
+    sort_event = (size_t)sort;
+    sort_events = profile->event_count;
     if (count)
         qsort(view->rows, count, sizeof(*view->rows), by_value);
 }
