@@ -26,15 +26,39 @@ static char token[TALLY_TOKEN_SIZE];
 static pthread_key_t thread_key;
 static bool has_thread_key;
 
-enum { FD_FLOOR_MOST = 1 << 16, PATIENCE_S = 10 };
+enum {
+    FD_FLOOR_LEAST = 256, /* interpose.c takes no lower one for ours */
+    FD_FLOOR_MOST = 1 << 16,
+    PATIENCE_S = 10,
+};
+
+/*
+ * A copy of `fd` above the program's own limit, so that it has all of its numbers for itself: a
+ * descriptor that is open stays so when the limit falls. -1: the hard limit leaves no room there.
+ */
+static int copy_above_limit(int fd, const struct rlimit *limit)
+{
+    struct rlimit raised = {.rlim_cur = limit->rlim_max, .rlim_max = limit->rlim_max};
+    rlim_t floor = limit->rlim_cur > FD_FLOOR_LEAST ? limit->rlim_cur : FD_FLOOR_LEAST;
+    if (floor >= limit->rlim_max || floor > FD_FLOOR_MOST ||
+        setrlimit(RLIMIT_NOFILE, &raised) < 0)
+        return -1;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, (int)floor);
+    setrlimit(RLIMIT_NOFILE, limit);
+    return copy;
+}
 
 int agent_move_high(int fd)
 {
     struct rlimit limit;
-    int floor = FD_FLOOR_MOST;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < FD_FLOOR_MOST)
-        floor = (int)limit.rlim_cur;
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, floor / 4 * 3);
+    int floor = FD_FLOOR_MOST, high = -1;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        high = copy_above_limit(fd, &limit);
+        if (limit.rlim_cur < FD_FLOOR_MOST)
+            floor = (int)limit.rlim_cur;
+    }
+    if (high < 0)
+        high = fcntl(fd, F_DUPFD_CLOEXEC, floor / 4 * 3);
     if (high < 0)
         return fd;
     syscall(SYS_close, fd);

@@ -167,6 +167,33 @@ def test_closed_descriptors(any_python, record, workloads):
         done.assert_sums_close()
 
 
+CROWDED = """
+import os, resource, threading
+end = threading.Event()
+threads = [threading.Thread(target=end.wait) for _ in range(40)]
+for thread in threads:
+    thread.start()
+opened = []
+try:
+    while True:
+        opened.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+for fd in opened[:8]:
+    os.close(fd)
+end.set()
+print(len(opened), opened[-1], resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_numbers_of_descriptors_are_the_programs(any_python, record):
+    """However many threads there are, their counters take none of what a program may open."""
+    limited = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", any_python, "-c", CROWDED]
+    plain = subprocess.run(limited, check=True, text=True, stdout=subprocess.PIPE)
+    for options in (("-e", "page-faults"), ()):
+        assert record(*limited, options=options).stdout == plain.stdout
+
+
 def test_signals_are_the_programs(any_python, record, workloads):
     plain = subprocess.run([any_python, "-B", workloads / "signals.py"], check=True, text=True,
                            stdout=subprocess.PIPE)
