@@ -40,8 +40,7 @@ static int copy_above_limit(int fd, const struct rlimit *limit)
 {
     struct rlimit raised = {.rlim_cur = limit->rlim_max, .rlim_max = limit->rlim_max};
     rlim_t floor = limit->rlim_cur > FD_FLOOR_LEAST ? limit->rlim_cur : FD_FLOOR_LEAST;
-    if (floor >= limit->rlim_max || floor > FD_FLOOR_MOST ||
-        setrlimit(RLIMIT_NOFILE, &raised) < 0)
+    if (floor >= limit->rlim_max || floor > FD_FLOOR_MOST || setrlimit(RLIMIT_NOFILE, &raised) < 0)
         return -1;
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, (int)floor);
     setrlimit(RLIMIT_NOFILE, limit);

@@ -108,11 +108,12 @@ struct slot {
     void *pages[TALLY_MAX_COUNTERS]; /* keeps a counter alive whose descriptor was closed */
     bool has_timer;
     timer_t timer;
-    bool shortened; /* the first period was set to what the last thread of the slot left over */
+    uint64_t period;                     /* of the first counter, now; 0: the kernel sets it */
     uint64_t read[TALLY_MAX_COUNTERS];   /* how much of the count samples have taken */
     uint64_t carry[TALLY_MAX_COUNTERS];  /* counted by earlier threads of the slot, not sampled */
     uint64_t nested[TALLY_MAX_COUNTERS]; /* overflows while the handler was running */
-    uint64_t handler_ns, handler_calls;
+    uint64_t handler_ns;                 /* CPU time, of a part of the calls and extrapolated */
+    uint64_t handler_calls;
     uint64_t stack_top;
     uint32_t object_count;
     struct { /* objects described in this slot's stream; the last one hit is first */
@@ -155,8 +156,8 @@ void counters_accounts(uint64_t *counts);
  */
 void counters_pause(struct slot *slot);
 void counters_resume(struct slot *slot);
-/* After the first overflow: the full period from here on. */
-void counters_lengthen(struct slot *slot);
+/* The period of the first counter from here on, which is not 0. */
+void counters_set_period(struct slot *slot, uint64_t period);
 
 /* paths.c */
 
@@ -212,11 +213,16 @@ static inline bool agent_may_write(void)
     return agent.control && !*(volatile uint32_t *)&agent.control->closed;
 }
 
+static inline uint64_t agent_clock_ns(clockid_t clock)
+{
+    struct timespec now = {0};
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static inline uint64_t agent_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return agent_clock_ns(CLOCK_MONOTONIC);
 }
 
 #endif

@@ -41,7 +41,8 @@ static int open_counter(struct slot *slot, uint32_t index)
     /* Only the leader's period can be changed later: the others' descriptors are given up. */
     uint64_t period = index == 0 && counter->period ? first_period(slot, 0) : counter->period;
     tally_counter_attr(counter, index, period, &attr);
-    slot->shortened |= period != counter->period;
+    if (index == 0)
+        slot->period = period;
     int leader = index ? slot->fds[0] : -1;
     int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, leader, PERF_FLAG_FD_CLOEXEC);
     if (fd < 0 && (errno == EACCES || errno == EPERM))
@@ -68,7 +69,7 @@ static bool start_events(struct slot *slot)
 
 static void set_timer(struct slot *slot, uint64_t first)
 {
-    uint64_t period = agent.control->counters[0].period;
+    uint64_t period = slot->period;
     struct itimerspec times = {
         .it_value = {(time_t)(first / 1000000000u), (long)(first % 1000000000u)},
         .it_interval = {(time_t)(period / 1000000000u), (long)(period % 1000000000u)},
@@ -84,6 +85,7 @@ static bool start_timer(struct slot *slot)
     if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &slot->timer) < 0)
         return false;
     slot->has_timer = true;
+    slot->period = agent.control->counters[0].period;
     counters_read(slot, slot->read); /* earlier life of the main thread is not counted */
     set_timer(slot, first_period(slot, 0));
     return true;
@@ -91,7 +93,6 @@ static bool start_timer(struct slot *slot)
 
 bool counters_start(struct slot *slot)
 {
-    slot->shortened = false;
     for (uint32_t i = 0; i < TALLY_MAX_COUNTERS; i++) {
         slot->fds[i] = -1;
         slot->pages[i] = NULL;
@@ -119,14 +120,16 @@ void counters_resume(struct slot *slot)
     if (slot->fds[0] >= 0)
         ioctl(slot->fds[0], PERF_EVENT_IOC_ENABLE, 0);
     if (slot->has_timer)
-        set_timer(slot, agent.control->counters[0].period);
+        set_timer(slot, slot->period);
 }
 
-void counters_lengthen(struct slot *slot)
+void counters_set_period(struct slot *slot, uint64_t period)
 {
-    slot->shortened = false;
-    uint64_t period = agent.control->counters[0].period;
-    ioctl(slot->fds[0], PERF_EVENT_IOC_PERIOD, &period);
+    slot->period = period;
+    if (slot->has_timer)
+        set_timer(slot, period);
+    else
+        ioctl(slot->fds[0], PERF_EVENT_IOC_PERIOD, &period);
 }
 
 void counters_stop(struct slot *slot)
@@ -169,13 +172,6 @@ static void counts_of_usage(const struct rusage *usage, uint64_t cpu_ns, uint64_
     }
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now = {0};
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static bool read_accounts(struct slot *slot, uint64_t *counts)
 {
     struct rusage usage = {0};
@@ -183,7 +179,7 @@ static bool read_accounts(struct slot *slot, uint64_t *counts)
         return false; /* only a thread itself can ask for its accounts */
     if (counter_count() > 1)
         getrusage(RUSAGE_THREAD, &usage);
-    counts_of_usage(&usage, clock_ns(CLOCK_THREAD_CPUTIME_ID), counts);
+    counts_of_usage(&usage, agent_clock_ns(CLOCK_THREAD_CPUTIME_ID), counts);
     return true;
 }
 
@@ -207,5 +203,5 @@ void counters_accounts(uint64_t *counts)
 {
     struct rusage usage = {0};
     getrusage(RUSAGE_SELF, &usage);
-    counts_of_usage(&usage, clock_ns(CLOCK_PROCESS_CPUTIME_ID), counts);
+    counts_of_usage(&usage, agent_clock_ns(CLOCK_PROCESS_CPUTIME_ID), counts);
 }

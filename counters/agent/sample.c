@@ -200,26 +200,60 @@ static void let_traps_in(void)
     syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &trap, NULL, sizeof(trap));
 }
 
+/*
+ * How many calls this one's CPU time stands for; 0: it is not taken. Reading it costs as much as a
+ * quarter of a sample of a flat stack, and wall time would hold what others did to the CPU. So only
+ * a thread's first calls are timed, those that may take long, and one in EVERY others.
+ */
+static uint64_t calls_told_by_this(const struct slot *slot)
+{
+    enum { EVERY = 8, DEEP = 100 };
+    bool is_slowed = slot->period > agent.control->counters[0].period;
+    if (slot->handler_calls < EVERY || slot->last_depth >= DEEP || is_slowed)
+        return 1;
+    return slot->handler_calls % EVERY ? 0 : EVERY;
+}
+
+/*
+ * Stacks that take long to walk are sampled less often, or the program would hardly get on between
+ * two samples. Each weighs what was counted since the last, so that the sums stay right.
+ */
+static void set_pace(struct slot *slot, uint64_t cost_ns)
+{
+    enum { LEAST_COSTS = 4 }; /* in a period */
+    const struct tally_counter *clock = &agent.control->counters[0];
+    uint64_t period = clock->period;
+    if (!period)
+        return;
+    if (is_clock(0) && clock->weight == TALLY_WEIGHT_DELTA && period < LEAST_COSTS * cost_ns)
+        period = LEAST_COSTS * cost_ns;
+    if (slot->period != period)
+        counters_set_period(slot, period);
+}
+
 static void on_overflow(uint32_t counter, uint64_t address, const void *context)
 {
     struct slot *slot = agent_slot;
     if (!slot || counter >= agent.control->counter_count || !agent_may_write())
         return;
-    if (slot->shortened && counter == 0)
-        counters_lengthen(slot);
     if (slot->busy) {
         slot->nested[counter]++;
         return;
     }
-    uint64_t pc, sp, start = agent_now();
+    uint64_t pc, sp, calls = calls_told_by_this(slot), cost = 0;
+    uint64_t start = calls ? agent_clock_ns(CLOCK_THREAD_CPUTIME_ID) : 0;
     slot->busy = 1;
     atomic_signal_fence(memory_order_seq_cst);
     let_traps_in();
     context_registers(context, &pc, &sp);
     sample(slot, counter, address, pc, sp);
     sample_nested(slot);
+    if (calls)
+        cost = agent_clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
+    if (counter == 0)
+        set_pace(slot, cost);
     slot->handler_calls++;
-    slot->handler_ns += agent_now() - start;
+    slot->handler_ns += cost * calls;
     atomic_signal_fence(memory_order_seq_cst);
     slot->busy = 0;
 }

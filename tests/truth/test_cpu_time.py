@@ -73,3 +73,29 @@ def test_code_that_releases_the_gil(record, any_python, workloads):
     native = done.report("--by", "native", "--csv")
     assert "libz.so" in native or "deflate" in native
     assert sum(row["self"] for row in done.rows("native")) == done.total("task-clock")
+
+
+DEEP = """
+import sys
+sys.setrecursionlimit(4000)
+
+def nested(depth):
+    if depth:
+        yield from nested(depth - 1)
+    else:
+        yield sum(i * i for i in range(3_000_000))
+
+list(nested(3000))
+"""
+
+
+@pytest.mark.parametrize("source", ["auto", "clock"])
+def test_stacks_that_take_long_to_walk(any_python, record, source):
+    """Each generator's frame costs a system call. The program gets most of the time all the same."""
+    done = record(any_python, "-c", DEEP, options=(f"--source={source}",))
+    found = {row["function"]: row for row in done.rows(event="task-clock")}
+    total = done.total("task-clock")
+    own = found["[tallystack]"]["self"] if "[tallystack]" in found else 0
+    assert own < total / 2, (own, total)
+    assert found["nested"]["inclusive"] > total / 2
+    done.assert_sums_close()
