@@ -26,7 +26,7 @@ static const struct argp_option options[] = {
     {"event", 'e', "EVENT[:PERIOD],...", 0, "With a program: events to sample, as for record", 0},
     {"input", 'i', "REC", 0, "The recording (tallystack.rec)", 0},
     {"output", 'o', "REC", 0, "With a program: name of the recording (tallystack.rec)", 0},
-    {"limit", OPTION_LIMIT, "N", 0, "Give verdicts of N functions at most (10)", 0},
+    {"limit", OPTION_LIMIT, "N", 0, "Show N processes, threads and functions at most (10)", 0},
     {"csv", OPTION_CSV, NULL, 0, "Print CSV with a header row", 0},
     {0},
 };
@@ -110,12 +110,12 @@ static int print(const struct diagnose *diagnose, const char *path, FILE *out)
     if (loaded_open(&loaded, "diagnose", path, true) < 0)
         return TALLY_ERROR;
     struct tally_accounts *accounts = tally_accounts_new(loaded.profile);
-    struct tally_diagnosis *diagnosis =
-        tally_diagnosis_new(accounts, diagnose->limit ? diagnose->limit : SIZE_MAX);
+    size_t limit = diagnose->limit ? diagnose->limit : SIZE_MAX;
+    struct tally_diagnosis *diagnosis = tally_diagnosis_new(accounts, limit);
     if (diagnose->is_csv) {
         tally_diagnosis_csv(out, diagnosis);
     } else {
-        tally_diagnosis_text(out, diagnosis);
+        tally_diagnosis_text(out, diagnosis, limit);
         for (int i = 0; i < loaded.recording->run.note_count; i++)
             fprintf(out, "note: %s\n", loaded.recording->run.notes[i]);
     }

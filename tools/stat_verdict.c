@@ -53,7 +53,7 @@ void stat_print_verdict(const struct stat *stat)
             "Waiting, or ready without a CPU: %.0f %% of the elapsed time; \"tallystack diagnose "
             "-- PROGRAM\" tells for what.\n",
             100 - on_cpu);
-    else if (finding.verdict == TALLY_VERDICT_INTERPRETER)
+    else if (finding.verdict == TALLY_VERDICT_CPU)
         fprintf(
             stat->table.out,
             "CPU-bound: %.0f %% of the elapsed time on a CPU; \"tallystack diagnose -- PROGRAM\" "

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_started;
 
@@ -63,7 +64,8 @@ int tally_pfm_encode(const char *name, bool user, bool kernel, struct tally_term
         return tally_error_code(TALLY_NOT_FOUND, "unknown event \"%s\": %s.", name,
                                 pfm_strerror(result));
     if (result != PFM_SUCCESS)
-        return tally_error("libpfm4 cannot encode \"%s\": %s.", name, pfm_strerror(result));
+        return tally_error("libpfm4 cannot encode \"%s\": %s%s.", name, pfm_strerror(result),
+                           access("/proc/sys", F_OK) == 0 ? "" : "; /proc must be mounted");
     *term = (struct tally_term){
         .factor = 1,
         .type = attr.type,

@@ -1,8 +1,10 @@
 #include "output/diagnosis.h"
 
+#include "base/buffer.h"
 #include "output/csv.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static double wall_of(const struct tally_evidence *evidence)
@@ -49,6 +51,10 @@ void tally_diagnosis_line(FILE *out, const struct tally_diagnosis *diagnosis)
     double wall = wall_of(&program->evidence), group = 0;
     const char *separator = "";
     fprintf(out, "%s: ", tally_verdict_names[finding->verdict]);
+    if (finding->verdict == TALLY_VERDICT_UNKNOWN) {
+        fputs("nothing was recorded that tells what bounds the program.\n", out);
+        return;
+    }
     if (wall <= 0) {
         fprintf(out, "%.0f %% of the %s.\n", 100 * finding->value, finding->evidence);
         return;
@@ -119,61 +125,112 @@ static void print_loops(FILE *out, const struct tally_diagnosis *diagnosis)
               out);
 }
 
-static void print_subjects(FILE *out, const struct tally_diagnosis *diagnosis)
+/* Longest first; of equal ones the first found. */
+static int by_wall(const void *a, const void *b)
 {
-    fprintf(out, "\n%12s  %-26s %6s  %s\n", "wall", "verdict", "share", "what");
-    enum tally_scope scope = TALLY_SCOPE_PROGRAM;
-    for (size_t i = 1; i < diagnosis->count; i++) {
-        const struct tally_subject *subject = &diagnosis->subjects[i];
-        const struct tally_finding *finding = &subject->finding;
-        if (subject->scope != scope)
-            fprintf(out, "%s\n",
-                    subject->scope == TALLY_SCOPE_PROCESS  ? "processes"
-                    : subject->scope == TALLY_SCOPE_THREAD ? "threads"
-                                                           : "functions, self");
-        scope = subject->scope;
-        fprintf(out, "%10.3f s  %-26s %4.0f %%  ", wall_of(&subject->evidence) / 1e9,
-                tally_verdict_names[finding->verdict], 100 * finding->value);
-        print_subject_name(out, diagnosis, subject);
-        fputc('\n', out);
-    }
+    const struct tally_subject *left = *(const struct tally_subject *const *)a;
+    const struct tally_subject *right = *(const struct tally_subject *const *)b;
+    double more = wall_of(&right->evidence) - wall_of(&left->evidence);
+    return more != 0 ? (more > 0 ? 1 : -1) : left < right ? -1 : left > right;
 }
 
-static void print_blockers(FILE *out, const struct tally_diagnosis *diagnosis)
+static void print_more(FILE *out, size_t count, size_t limit)
 {
-    enum { MOST = 10 };
+    if (count > limit)
+        fprintf(out, "(%zu more; --limit 0 shows all)\n", count - limit);
+}
+
+static void print_scope(FILE *out, const struct tally_diagnosis *diagnosis, enum tally_scope scope,
+                        const char *heading, size_t limit)
+{
+    const struct tally_subject **subjects = tally_alloc_zeroed(diagnosis->count, sizeof(*subjects));
+    size_t count = 0;
+    for (size_t i = 1; i < diagnosis->count; i++)
+        if (diagnosis->subjects[i].scope == scope)
+            subjects[count++] = &diagnosis->subjects[i];
+    qsort(subjects, count, sizeof(*subjects), by_wall);
+    if (count)
+        fprintf(out, "%s\n", heading);
+    for (size_t i = 0; i < count && i < limit; i++) {
+        const struct tally_finding *finding = &subjects[i]->finding;
+        fprintf(out, "%10.3f s  %-26s %4.0f %%  ", wall_of(&subjects[i]->evidence) / 1e9,
+                tally_verdict_names[finding->verdict], 100 * finding->value);
+        print_subject_name(out, diagnosis, subjects[i]);
+        fputc('\n', out);
+    }
+    print_more(out, count, limit);
+    free(subjects);
+}
+
+static void print_subjects(FILE *out, const struct tally_diagnosis *diagnosis, size_t limit)
+{
+    fprintf(out, "\n%12s  %-26s %6s  %s\n", "wall", "verdict", "share", "what");
+    print_scope(out, diagnosis, TALLY_SCOPE_PROCESS, "processes", limit);
+    print_scope(out, diagnosis, TALLY_SCOPE_THREAD, "threads", limit);
+    print_scope(out, diagnosis, TALLY_SCOPE_FUNCTION, "functions, self", limit);
+}
+
+struct contender {
+    const char *name;
+    double gil, wanted;
+};
+
+static int by_gil(const void *a, const void *b)
+{
+    const struct contender *left = a, *right = b;
+    return left->gil > right->gil ? -1 : left->gil < right->gil;
+}
+
+static void print_contenders(FILE *out, const struct tally_accounts *accounts, size_t limit)
+{
+    const struct tally_profile *profile = accounts->profile;
+    struct contender *found = tally_alloc_zeroed(profile->thread_count, sizeof(*found));
+    size_t count = 0;
+    for (size_t i = 0; i < profile->thread_count; i++) {
+        const double *states = accounts->threads[i].states;
+        double gil = states[TALLY_STATE_GIL];
+        double wanted = states[TALLY_STATE_RUNNING] + states[TALLY_STATE_RUNNABLE] + gil;
+        if (gil > 0.01 * wanted)
+            found[count++] = (struct contender){profile->threads[i].name, gil, wanted};
+    }
+    qsort(found, count, sizeof(*found), by_gil);
+    fputs("\nOf the time that a thread wanted to run, how much it waited for the GIL\n", out);
+    for (size_t i = 0; i < count && i < limit; i++)
+        fprintf(out, "%12.1f %%  %s\n", 100 * found[i].gil / found[i].wanted, found[i].name);
+    print_more(out, count, limit);
+    free(found);
+}
+
+static void print_blockers(FILE *out, const struct tally_diagnosis *diagnosis, size_t limit)
+{
     const struct tally_accounts *accounts = diagnosis->accounts;
     const struct tally_profile *profile = accounts->profile;
     if (!accounts->blocked_count)
         return;
-    fputs("\nOf the time that a thread wanted to run, how much it waited for the GIL\n", out);
-    for (size_t i = 0; i < profile->thread_count; i++) {
-        const double *states = accounts->threads[i].states;
-        double wanted =
-            states[TALLY_STATE_RUNNING] + states[TALLY_STATE_RUNNABLE] + states[TALLY_STATE_GIL];
-        if (states[TALLY_STATE_GIL] > 0.01 * wanted)
-            fprintf(out, "%12.1f %%  %s\n", 100 * states[TALLY_STATE_GIL] / wanted,
-                    profile->threads[i].name);
-    }
+    print_contenders(out, accounts, limit);
     fputs("\nWho waited for the GIL, and who held it\n", out);
-    for (size_t i = 0; i < accounts->blocked_count && i < MOST; i++) {
+    for (size_t i = 0; i < accounts->blocked_count && i < limit; i++) {
         const struct tally_blocked *blocked = &accounts->blocked[i];
         fprintf(out, "%12.3f s  %s waited for %s\n", blocked->ns / 1e9,
                 profile->functions[blocked->waiter].name,
                 blocked->holder == UINT32_MAX ? "[not known]"
                                               : profile->functions[blocked->holder].name);
     }
+    print_more(out, accounts->blocked_count, limit);
 }
 
-void tally_diagnosis_text(FILE *out, const struct tally_diagnosis *diagnosis)
+void tally_diagnosis_text(FILE *out, const struct tally_diagnosis *diagnosis, size_t limit)
 {
     const struct tally_finding *finding = &diagnosis->subjects[0].finding;
     tally_diagnosis_line(out, diagnosis);
+    if (finding->verdict == TALLY_VERDICT_UNKNOWN)
+        return;
     fprintf(out, "Evidence: %.0f %% of the %s; the verdict needs %.0f %%.\n", 100 * finding->value,
             finding->evidence, 100 * finding->threshold);
     fprintf(out, "Next: %s\n", tally_verdict_advice[finding->verdict]);
     if (!diagnosis->has_counters && (finding->verdict == TALLY_VERDICT_COMPUTE ||
-                                     finding->verdict == TALLY_VERDICT_INTERPRETER))
+                                     finding->verdict == TALLY_VERDICT_INTERPRETER ||
+                                     finding->verdict == TALLY_VERDICT_CPU))
         fprintf(out,
                 "Whether memory, branches or the front end hold it up needs hardware or simulated "
                 "counters: tallystack record --simulate -- %s\n",
@@ -181,8 +238,8 @@ void tally_diagnosis_text(FILE *out, const struct tally_diagnosis *diagnosis)
     if (diagnosis->has_waits)
         print_accounts(out, diagnosis);
     print_loops(out, diagnosis);
-    print_subjects(out, diagnosis);
-    print_blockers(out, diagnosis);
+    print_subjects(out, diagnosis, limit);
+    print_blockers(out, diagnosis, limit);
 }
 
 void tally_diagnosis_csv(FILE *out, const struct tally_diagnosis *diagnosis)

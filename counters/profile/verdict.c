@@ -19,6 +19,7 @@
 
 const char *const tally_verdict_names[TALLY_VERDICTS] = {"CPU-bound (compute)",
                                                          "CPU-bound (interpreter)",
+                                                         "CPU-bound",
                                                          "memory-bound",
                                                          "branch-bound",
                                                          "front-end-bound",
@@ -32,12 +33,14 @@ const char *const tally_verdict_names[TALLY_VERDICTS] = {"CPU-bound (compute)",
                                                          "GIL-bound",
                                                          "child-bound",
                                                          "starved (no CPU to run on)",
-                                                         "balanced"};
+                                                         "balanced",
+                                                         "unknown"};
 
 const char *const tally_verdict_advice[TALLY_VERDICTS] = {
     "Native code does the work: give it larger pieces, more threads or a better library.",
     ("The interpreter does the work: do less of it in loops (built-ins, numpy, another algorithm), "
      "or use more processes."),
+    "It computes: do less, or use more threads or processes.",
     ("Touch less memory, or in order: smaller types, arrays instead of objects, blocks that fit a "
      "cache."),
     "Make branches predictable, or do without: sort the data, use tables.",
@@ -53,7 +56,8 @@ const char *const tally_verdict_advice[TALLY_VERDICTS] = {
     "Threads that run Python take turns: use processes, or native code that releases the GIL.",
     "The program waits for child processes: look at these, or run several at once.",
     "Other threads or programs had the CPUs: give it more of them, or run fewer things at once.",
-    "No one thing stands out: the accounts say what there is."};
+    "No one thing stands out: the accounts say what there is.",
+    "Nothing that was recorded tells; notes say why, if that is known."};
 
 void tally_evidence_init(struct tally_evidence *evidence)
 {
@@ -148,7 +152,7 @@ static void judge_cpu(const struct tally_evidence *evidence, struct tally_findin
         find(out, TALLY_VERDICT_INTERPRETER, "CPU samples in the interpreter",
              1 - evidence->native_share, HALF);
     else
-        find(out, TALLY_VERDICT_INTERPRETER, "wall time on a CPU", on_cpu, HALF);
+        find(out, TALLY_VERDICT_CPU, "wall time on a CPU", on_cpu, HALF);
 }
 
 /* What the wall time is divided into; waiting for an event loop's timers is a sleep. */
@@ -157,7 +161,7 @@ static const struct group {
     enum tally_verdict verdict;
     const char *evidence;
 } groups[] = {
-    {BIT(TALLY_STATE_RUNNING), TALLY_VERDICT_INTERPRETER, "wall time on a CPU"},
+    {BIT(TALLY_STATE_RUNNING), TALLY_VERDICT_CPU, "wall time on a CPU"},
     {BIT(TALLY_STATE_SLEEP) | BIT(TALLY_STATE_POLL), TALLY_VERDICT_SLEEPING,
      "wall time asleep or in an idle event loop"},
     {BIT(TALLY_STATE_FILE), TALLY_VERDICT_DISK, "wall time waiting for files"},
@@ -186,7 +190,7 @@ void tally_judge(const struct tally_evidence *evidence, struct tally_finding *ou
                                   .threshold = HALF,
                                   .unit = "share"};
     if (wall <= 0) {
-        out->evidence = "nothing was recorded";
+        find(out, TALLY_VERDICT_UNKNOWN, "nothing was recorded", 0, HALF);
         judge_counters(evidence, out);
         return;
     }

@@ -20,7 +20,7 @@
  *   mispredicted branch and 100 a last-level miss. (Its "Cycle Estimation" formula.)
  *
  *   Compute or interpreter: whether more than half of the CPU's samples that lie in one of the two
- *   are in native code beside the interpreter's.
+ *   are in native code beside the interpreter's. Without such samples it is the CPU alone.
  */
 #ifndef TALLY_PROFILE_VERDICT_H
 #define TALLY_PROFILE_VERDICT_H
@@ -30,6 +30,7 @@
 enum tally_verdict {
     TALLY_VERDICT_COMPUTE,
     TALLY_VERDICT_INTERPRETER,
+    TALLY_VERDICT_CPU, /* in which code is not known */
     TALLY_VERDICT_MEMORY,
     TALLY_VERDICT_BRANCH,
     TALLY_VERDICT_FRONT_END,
@@ -44,6 +45,7 @@ enum tally_verdict {
     TALLY_VERDICT_CHILD,
     TALLY_VERDICT_STARVED,
     TALLY_VERDICT_BALANCED,
+    TALLY_VERDICT_UNKNOWN, /* nothing was recorded that tells */
     TALLY_VERDICTS,
 };
 

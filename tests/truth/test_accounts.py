@@ -94,6 +94,45 @@ def test_brief_threads(python, account):
     assert end["resident"] <= early["resident"] + 1024
 
 
+CROWD = """
+import threading
+end = threading.Event()
+threads = [threading.Thread(target=end.wait) for _ in range(30)]
+for thread in threads:
+    thread.start()
+sum(range(2_000_000))
+end.set()
+"""
+
+
+def test_tables_of_many_threads_are_short(python, record, run_cli, read_csv):
+    """The longest come first, and the tables say how many threads they leave out."""
+    made = record(python, "-c", CROWD, options=())
+    threads = [row["name"] for row in read_csv(run_cli(["diagnose", "-i", made.path, "--csv"]).stdout)
+               if row["scope"] == "thread"]
+    assert len(threads) == 31
+    for limit, shown in (((), 10), (("--limit", 4), 4), (("--limit", 0), 31)):
+        text = run_cli(["diagnose", "-i", made.path, *limit]).stdout
+        listed = text.partition("\nthreads\n")[2].partition("functions, self")[0].splitlines()
+        more = f"({31 - shown} more; --limit 0 shows all)"
+        assert [line for line in listed if " thread " not in line] == [more][:shown < 31]
+        walls = [float(line.split()[0]) for line in listed if " thread " in line]
+        assert len(walls) == shown and walls == sorted(walls, reverse=True)
+
+
+def test_waits_that_are_equal_are_sorted_by_what_ran(python, record, read_csv):
+    """Where threads waited most is in few rows: those with none of it follow by CPU time."""
+    made = record(python, "-c", "import time; sum(range(3_000_000)); time.sleep(0.5)", options=())
+    rows = read_csv(made.report("-e", "waits", "--csv"))
+    order = list(dict.fromkeys((row["function"], row["file"], row["line"]) for row in rows))
+    found = {(row["function"], row["file"], row["line"], row["event"]): float(row["self"])
+             for row in rows}
+    asleep = [found[(*key, "sleep")] for key in order]
+    ran = [found[(*key, "on-cpu")] for key, zero in zip(order, asleep) if not zero]
+    assert asleep == sorted(asleep, reverse=True) and asleep[0] > 0
+    assert ran == sorted(ran, reverse=True)
+
+
 def test_the_budget(python, account):
     """The kernel's word on the recorder's whole CPU time, beside 200 busy threads: 1 % of a CPU."""
     _, made = account(python, "waits_lives.py", "crowd")

@@ -82,6 +82,8 @@ static void test_time_on_a_cpu(void **state)
     assert_int_equal(judged(&evidence), TALLY_VERDICT_INTERPRETER);
     evidence.native_share = 0.51;
     assert_int_equal(judged(&evidence), TALLY_VERDICT_COMPUTE);
+    evidence.native_share = -1; /* no sample tells */
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_CPU);
     evidence = on_cpu(75, 25);
     assert_int_equal(judged(&evidence), TALLY_VERDICT_SYSTEM_CALL);
     evidence.faults = 9;
@@ -118,7 +120,7 @@ static void test_nothing(void **state)
     struct tally_finding finding;
     tally_evidence_init(&evidence);
     tally_judge(&evidence, &finding);
-    assert_int_equal(finding.verdict, TALLY_VERDICT_BALANCED);
+    assert_int_equal(finding.verdict, TALLY_VERDICT_UNKNOWN);
     assert_string_equal(finding.evidence, "nothing was recorded");
     for (int i = 0; i < TALLY_VERDICTS; i++)
         assert_true(strlen(tally_verdict_names[i]) > 0 && strlen(tally_verdict_advice[i]) > 0);
