@@ -138,22 +138,27 @@ static void print_tree(const struct tally_profile *profile, const struct report 
     tally_tree_release(&tree);
 }
 
-/* The account that most time is in, but for running. */
-static int longest_account(const struct tally_profile *profile)
+/* The kind of waiting that most time is in; running, if no thread was seen to wait. */
+static int longest_account(const struct tally_accounts *accounts)
 {
-    int longest = 0;
-    for (int i = 1; i < (int)profile->event_count; i++)
-        if (longest == 0 || tally_profile_total(profile, i) > tally_profile_total(profile, longest))
-            longest = i;
-    return longest;
+    const struct tally_profile *profile = &accounts->as_profile;
+    int longest = -1;
+    for (int account = TALLY_STATE_RUNNABLE + 1; account < TALLY_ACCOUNT_UNSEEN; account++) {
+        int event = accounts->event_of[account];
+        if (event >= 0 && (longest < 0 || tally_profile_total(profile, event) >
+                                              tally_profile_total(profile, longest)))
+            longest = event;
+    }
+    return longest < 0 ? 0 : longest;
 }
 
-/* `profile` is the recording's own or its accounts. */
-static int print_profile(const struct loaded *loaded, const struct tally_profile *profile,
+/* What the recording counted, or, where `accounts` is not NULL, these. */
+static int print_profile(const struct loaded *loaded, const struct tally_accounts *accounts,
                          const struct report *report, const struct tally_group *group)
 {
-    int sort = report->is_waits && !report->sort ? longest_account(profile)
-                                                 : loaded_event(profile->run, report->sort);
+    const struct tally_profile *profile = accounts ? &accounts->as_profile : loaded->profile;
+    int sort = accounts && !report->sort ? longest_account(accounts)
+                                         : loaded_event(profile->run, report->sort);
     if (sort < 0)
         return sort;
     if (!report->is_csv)
@@ -177,7 +182,7 @@ static int print_waits(const struct loaded *loaded, const struct report *report)
         result = tally_error("the recording does not say what its threads waited for; record it "
                              "anew, without --simulate.");
     else
-        result = print_profile(loaded, &accounts->as_profile, report, NULL);
+        result = print_profile(loaded, accounts, report, NULL);
     tally_accounts_free(accounts);
     return result;
 }
@@ -189,7 +194,7 @@ static int print_group(const struct loaded *loaded, const struct report *report)
         return tally_error("-g goes with none of --tree, -e waits and --by native.");
     int result = tally_group_load(&group, report->group);
     if (result == 0)
-        result = print_profile(loaded, loaded->profile, report, group);
+        result = print_profile(loaded, NULL, report, group);
     tally_group_free(group);
     return result;
 }
@@ -204,7 +209,7 @@ int cmd_report(int argc, char **argv)
     int status = loaded_status(&loaded);
     int result = report.group      ? print_group(&loaded, &report)
                  : report.is_waits ? print_waits(&loaded, &report)
-                                   : print_profile(&loaded, loaded.profile, &report, NULL);
+                                   : print_profile(&loaded, NULL, &report, NULL);
     if (result < 0)
         status = command_failed("report");
     loaded_close(&loaded);

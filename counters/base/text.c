@@ -74,3 +74,14 @@ char *tally_text_command(char *const argv[])
     tally_buffer_release(&text);
     return clean;
 }
+
+const char *tally_text_short_path(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    if (strcmp(name, "__init__.py") != 0 && strcmp(name, "__main__.py") != 0)
+        return name;
+    while (slash && slash > path && slash[-1] != '/')
+        slash--;
+    return slash && slash > path ? slash : path;
+}

@@ -1,6 +1,7 @@
 #include "output/call_tree.h"
 
 #include "base/buffer.h"
+#include "base/text.h"
 #include "output/csv.h"
 #include "profile/view.h"
 
@@ -83,10 +84,8 @@ static void print_line(FILE *out, const struct tally_tree *tree, uint32_t node,
     if (line->indent > DEEPEST_INDENT)
         fprintf(out, "(%" PRIu32 " deep) ", line->indent);
     fprintf(out, "%s", function->name);
-    if (*function->file) {
-        const char *slash = strrchr(function->file, '/');
-        fprintf(out, "  %s:%" PRIu32, slash ? slash + 1 : function->file, function->first_line);
-    }
+    if (*function->file)
+        fprintf(out, "  %s:%" PRIu32, tally_text_short_path(function->file), function->first_line);
     if (line->frames > 1)
         fprintf(out, "  (%" PRIu32 " frames)", line->frames);
     fputc('\n', out);

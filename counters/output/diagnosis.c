@@ -1,6 +1,7 @@
 #include "output/diagnosis.h"
 
 #include "base/buffer.h"
+#include "base/text.h"
 #include "output/csv.h"
 
 #include <inttypes.h>
@@ -13,12 +14,6 @@ static double wall_of(const struct tally_evidence *evidence)
     for (int i = 0; i < TALLY_ACCOUNTS; i++)
         sum += evidence->accounts[i];
     return sum;
-}
-
-static const char *base_name(const char *file)
-{
-    const char *slash = strrchr(file, '/');
-    return slash ? slash + 1 : file;
 }
 
 /* What each account is called in a sentence. */
@@ -41,7 +36,7 @@ static void print_place(FILE *out, const struct tally_diagnosis *diagnosis)
     const struct tally_function *function = &profile->functions[place->function];
     fprintf(out, ", %.0f points of it in %s", 100 * place->share * group / wall, function->name);
     if (*function->file)
-        fprintf(out, " %s:%" PRIu32, base_name(function->file), place->line);
+        fprintf(out, " %s:%" PRIu32, tally_text_short_path(function->file), place->line);
 }
 
 void tally_diagnosis_line(FILE *out, const struct tally_diagnosis *diagnosis)
@@ -89,7 +84,7 @@ static void print_subject_name(FILE *out, const struct tally_diagnosis *diagnosi
     const struct tally_function *function =
         &diagnosis->accounts->profile->functions[subject->index];
     if (*function->file)
-        fprintf(out, "  %s:%" PRIu32, base_name(function->file), function->first_line);
+        fprintf(out, "  %s:%" PRIu32, tally_text_short_path(function->file), function->first_line);
 }
 
 static void print_accounts(FILE *out, const struct tally_diagnosis *diagnosis)
@@ -228,9 +223,9 @@ void tally_diagnosis_text(FILE *out, const struct tally_diagnosis *diagnosis, si
     fprintf(out, "Evidence: %.0f %% of the %s; the verdict needs %.0f %%.\n", 100 * finding->value,
             finding->evidence, 100 * finding->threshold);
     fprintf(out, "Next: %s\n", tally_verdict_advice[finding->verdict]);
-    if (!diagnosis->has_counters && (finding->verdict == TALLY_VERDICT_COMPUTE ||
-                                     finding->verdict == TALLY_VERDICT_INTERPRETER ||
-                                     finding->verdict == TALLY_VERDICT_CPU))
+    if (!diagnosis->has_counters &&
+        (finding->verdict == TALLY_VERDICT_COMPUTE ||
+         finding->verdict == TALLY_VERDICT_INTERPRETER || finding->verdict == TALLY_VERDICT_CPU))
         fprintf(out,
                 "Whether memory, branches or the front end hold it up needs hardware or simulated "
                 "counters: tallystack record --simulate -- %s\n",

@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "output/csv.h"
 #include "output/report.h"
 
@@ -34,12 +35,6 @@ static bool is_special(const struct tally_row *row)
     return (!row->file || !*row->file) && row->function && *row->function == '[';
 }
 
-static const char *base_name(const char *file)
-{
-    const char *slash = strrchr(file, '/');
-    return slash ? slash + 1 : file;
-}
-
 /* As short as tells rows apart; `is_long` where it does not. */
 static char *label_of(const struct bars *bars, const struct tally_row *row, bool is_long)
 {
@@ -47,8 +42,8 @@ static char *label_of(const struct bars *bars, const struct tally_row *row, bool
     if (is_special(row))
         tally_buffer_printf(&label, "%s", row->function);
     else if (bars->view->kind == TALLY_VIEW_LINE)
-        tally_buffer_printf(&label, "%s  %s:%" PRIu32, row->function, base_name(row->file),
-                            row->line);
+        tally_buffer_printf(&label, "%s  %s:%" PRIu32, row->function,
+                            tally_text_short_path(row->file), row->line);
     else
         tally_buffer_printf(&label, "%s%s%s", row->module, *row->module ? "." : "", row->function);
     if (is_long)

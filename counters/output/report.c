@@ -1,6 +1,7 @@
 #include "output/report.h"
 
 #include "base/buffer.h"
+#include "base/text.h"
 #include "output/csv.h"
 
 #include <inttypes.h>
@@ -259,12 +260,6 @@ static void print_values(FILE *out, const struct tally_profile *profile,
     }
 }
 
-static const char *base_name(const char *file)
-{
-    const char *slash = strrchr(file, '/');
-    return slash ? slash + 1 : file;
-}
-
 static void print_row_name(FILE *out, const struct tally_view *view, const struct tally_row *row)
 {
     bool has_file = row->file && *row->file;
@@ -284,7 +279,7 @@ static void print_row_name(FILE *out, const struct tally_view *view, const struc
     default:
         fprintf(out, "%s", row->function);
         if (has_file)
-            fprintf(out, "  %s:%" PRIu32, base_name(row->file), row->line);
+            fprintf(out, "  %s:%" PRIu32, tally_text_short_path(row->file), row->line);
     }
 }
 

@@ -28,6 +28,19 @@ static void test_well_formed(void **state)
                  "\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80");
 }
 
+static void test_short_paths(void **state)
+{
+    (void)state;
+    assert_string_equal(tally_text_short_path("/usr/lib/python3/json/encoder.py"), "encoder.py");
+    assert_string_equal(tally_text_short_path("/usr/lib/json/__init__.py"), "json/__init__.py");
+    assert_string_equal(tally_text_short_path("/tool/__main__.py"), "tool/__main__.py");
+    assert_string_equal(tally_text_short_path("/__init__.py"), "/__init__.py");
+    assert_string_equal(tally_text_short_path("a/__init__.py"), "a/__init__.py");
+    assert_string_equal(tally_text_short_path("__init__.py"), "__init__.py");
+    assert_string_equal(tally_text_short_path("<frozen os>"), "<frozen os>");
+    assert_string_equal(tally_text_short_path(""), "");
+}
+
 static void test_control_characters(void **state)
 {
     (void)state;
@@ -119,9 +132,13 @@ static void test_csv_fields(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_well_formed), cmocka_unit_test(test_control_characters),
-        cmocka_unit_test(test_malformed),   cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_buffers),     cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_well_formed),
+        cmocka_unit_test(test_short_paths),
+        cmocka_unit_test(test_control_characters),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_errors),
         cmocka_unit_test(test_csv_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
