@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const int handled[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+static const int handled[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGXFSZ};
 enum { HANDLED = sizeof(handled) / sizeof(handled[0]) };
 
 static volatile sig_atomic_t workload_pid;

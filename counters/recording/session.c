@@ -21,6 +21,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -77,16 +78,22 @@ static void remove_folder(const char *path)
 /* Room for the files that are written last, when the samples may have filled the disk. */
 static const char reserve[] = "reserve";
 
-static void make_reserve(const struct tally_session *session)
+static int make_reserve(const struct tally_session *session)
 {
     enum { RESERVE_SIZE = 512 << 10 };
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < RESERVE_SIZE)
+        return tally_error("files may not be larger than %" PRIu64 " bytes here (ulimit -f), too "
+                           "little for a recording; raise the limit.",
+                           (uint64_t)limit.rlim_cur);
     int fd = openat(session->directory, reserve, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
-        return;
+        return 0;
     bool has_room = posix_fallocate(fd, 0, RESERVE_SIZE) == 0;
     close(fd);
     if (!has_room)
         unlinkat(session->directory, reserve, 0);
+    return 0;
 }
 
 static int make_folder(struct tally_session *session, const char *path)
@@ -109,8 +116,7 @@ static int make_folder(struct tally_session *session, const char *path)
     session->directory = open(session->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (session->directory < 0)
         return tally_error("cannot open the recording \"%s\": %s.", path, strerror(errno));
-    make_reserve(session);
-    return 0;
+    return make_reserve(session);
 }
 
 /* Control page */

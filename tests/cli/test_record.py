@@ -4,6 +4,7 @@ import fcntl
 import os
 import pathlib
 import re
+import resource
 import select
 import shutil
 import signal
@@ -442,6 +443,20 @@ def test_wrong_usage_of_report(run_cli, arguments):
     assert done.returncode == 125
     assert done.stdout == ""
     assert done.stderr.startswith("tallystack report: ")
+
+
+@pytest.mark.parametrize("limit", [8192, 600 << 10])
+def test_limited_size_of_files(run_cli, python, tmp_path, limit):
+    """A recording that may not grow is refused, or cut short; the limit's signal ends nobody."""
+    program = "import json, email, decimal\nprint(sum(range(2_000_000)))"
+    done = run_cli(["record", "-q", "-F", 20000, "--", python, "-c", program],
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    if limit < 512 << 10:
+        assert done.returncode == 125
+        assert "8192 bytes" in one_sentence(done) and "ulimit -f" in done.stderr
+        assert files(tmp_path) == []
+    else:
+        assert (done.returncode, done.stdout) == (0, "1999999000000\n"), done.stderr
 
 
 def test_full_standard_output(tallystack, record, python):
