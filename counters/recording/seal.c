@@ -44,9 +44,25 @@ static size_t block_size(uint64_t size, size_t block)
     return rest < TALLY_SEAL_BLOCK ? (size_t)rest : TALLY_SEAL_BLOCK;
 }
 
+/*
+ * Gives back the disk's room for the zeros at the end of a block: a process claims a whole chunk,
+ * of which short ones write little. Where the file system cannot, the room stays taken.
+ */
+static void free_zeros(int fd, const unsigned char *block, size_t size, uint64_t offset)
+{
+    enum { PAGE = 4096 };
+    size_t used = size;
+    while (used && !block[used - 1])
+        used--;
+    used = (used + PAGE - 1) / PAGE * PAGE;
+    if (used < size)
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(offset + used),
+                  (off_t)(size - used));
+}
+
 static int seal_file(int directory, const char *name, struct tally_buffer *text)
 {
-    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    int fd = openat(directory, name, O_RDWR | O_CLOEXEC);
     struct stat status;
     int result = 0;
     if (fd < 0)
@@ -62,6 +78,8 @@ static int seal_file(int directory, const char *name, struct tally_buffer *text)
         size_t part = block_size(size, i);
         if (pread(fd, block, part, (off_t)((uint64_t)i * TALLY_SEAL_BLOCK)) != (ssize_t)part)
             result = tally_error("cannot read %s.", name);
+        else
+            free_zeros(fd, block, part, (uint64_t)i * TALLY_SEAL_BLOCK);
         tally_buffer_printf(text, " %08" PRIx32, checksum(block, part));
     }
     free(block);

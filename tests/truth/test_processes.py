@@ -194,6 +194,20 @@ def test_numbers_of_descriptors_are_the_programs(any_python, record):
         assert record(*limited, options=options).stdout == plain.stdout
 
 
+def test_brief_processes_take_little_room(python, record, need, tmp_path):
+    """What a process claimed of the disk and did not write is given back when the run ends."""
+    (tmp_path / "probe").write_bytes(bytes(1 << 16))
+    punch = subprocess.run(["fallocate", "-p", "-l", "65536", tmp_path / "probe"],
+                           stderr=subprocess.DEVNULL)
+    need("holes in files", punch.returncode == 0, "the file system here has no holes in files")
+    done = record(python, "-c", "import os\nfor _ in range(30):\n"
+                  "    if not os.fork(): os._exit(0)\n    os.wait()", options=())
+    stats = [path.stat() for path in done.path.iterdir()]
+    assert len(stats) > 30
+    assert sum(stat.st_blocks * 512 for stat in stats) < sum(stat.st_size for stat in stats) / 2
+    done.assert_sums_close()
+
+
 def test_signals_are_the_programs(any_python, record, workloads):
     plain = subprocess.run([any_python, "-B", workloads / "signals.py"], check=True, text=True,
                            stdout=subprocess.PIPE)
