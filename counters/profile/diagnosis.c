@@ -202,6 +202,23 @@ static double overlap(const struct span *spans, size_t count, uint64_t begin, ui
     return sum;
 }
 
+/*
+ * Adds `ns` that a look stands for. Whether a thread that wants to run has a CPU is not seen by
+ * looking at it: that divides as the kernel's accounts of the thread do.
+ */
+static void add_look(const struct tally_accounts *accounts, size_t look, double ns, double *sums)
+{
+    const double *states = accounts->threads[accounts->profile->looks[look].thread].states;
+    double cpu = states[TALLY_STATE_RUNNING], ready = states[TALLY_STATE_RUNNABLE];
+    uint8_t state = accounts->look_states[look];
+    if (state > TALLY_STATE_RUNNABLE || cpu + ready <= 0) {
+        sums[state] += ns;
+        return;
+    }
+    sums[TALLY_STATE_RUNNING] += ns * cpu / (cpu + ready);
+    sums[TALLY_STATE_RUNNABLE] += ns * ready / (cpu + ready);
+}
+
 /* Replaces in `accounts` the `waited` ns of locks by what other threads did in the spans. */
 static void replace(const struct tally_diagnosis *diagnosis, uint32_t main, double *accounts,
                     double waited, const struct span *spans, size_t count)
@@ -214,7 +231,7 @@ static void replace(const struct tally_diagnosis *diagnosis, uint32_t main, doub
             profile->threads[look->thread].process != profile->threads[main].process)
             continue;
         double shared = overlap(spans, count, look->begin_ns, look->begin_ns + look->duration_ns);
-        others[diagnosis->accounts->look_states[i]] += shared;
+        add_look(diagnosis->accounts, i, shared, others);
         all += shared;
     }
     for (int i = 0; all > 0 && i < TALLY_ACCOUNTS; i++) {

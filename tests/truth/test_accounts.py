@@ -94,6 +94,27 @@ def test_brief_threads(python, account):
     assert end["resident"] <= early["resident"] + 1024
 
 
+ONE_CPU = """
+import hashlib, os, threading
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+work = lambda: hashlib.pbkdf2_hmac("sha256", b"", b"", 400_000)  # without the GIL
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_that_share_a_cpu(python, record, run_cli):
+    """What the main thread waits for is a quarter running, and for the rest ready to run."""
+    made = record(python, "-c", ONE_CPU, options=())
+    lines = run_cli(["diagnose", "-i", made.path]).stdout.splitlines()
+    ran, ready = (next(float(line.split()[0]) for line in lines if f" %  {name}" in line)
+                  for name in ("on-cpu", "ready"))
+    assert ready > 2 * ran, lines
+
+
 CROWD = """
 import threading
 end = threading.Event()
