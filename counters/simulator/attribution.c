@@ -3,6 +3,7 @@
 
 #include "simulator/cells.h"
 #include "simulator/core.h"
+#include "simulator/tstates.h"
 #include "simulator/versions.h"
 #include "simulator/within.h"
 
@@ -173,7 +174,7 @@ static bool is_level(const struct level *level, uint64_t frame)
 /* Cuts the shadow stack behind `frame`; false if it is not on it. */
 static bool cut_behind(struct thread *thread, uint64_t frame)
 {
-    for (uint32_t depth = thread->depth; depth > 0; depth--)
+    for (uint32_t depth = thread->depth; depth > thread->base; depth--)
         if (is_level(&thread->levels[depth - 1], frame)) {
             set_depth(thread, depth);
             return true;
@@ -197,7 +198,7 @@ static bool rebuild(struct thread *thread, uint64_t frame)
         frame = skip_foreign(frame_word(frame, attribution.layout->frame_previous));
     }
     if (!frame)
-        set_depth(thread, 0);
+        set_depth(thread, thread->base);
     while (count > 0 && is_whole)
         is_whole = push(thread, chain[--count]);
     VG_(free)(chain);
@@ -242,8 +243,9 @@ static void count_call(struct thread *thread)
 static bool follow_return(struct thread *thread, uint64_t frame)
 {
     if (!frame)
-        set_depth(thread, 0);
-    else if (thread->depth > 1 && is_level(&thread->levels[thread->depth - 2], frame))
+        set_depth(thread, thread->base);
+    else if (thread->depth > thread->base + 1 &&
+             is_level(&thread->levels[thread->depth - 2], frame))
         set_depth(thread, thread->depth - 1);
     else
         return false;
@@ -255,7 +257,8 @@ static bool follow(struct thread *thread, uint64_t frame)
 {
     if (follow_return(thread, frame))
         return true;
-    bool is_call = thread->depth > 0 && frame_word(frame, attribution.layout->frame_previous) ==
+    bool is_call =
+        thread->depth > thread->base && frame_word(frame, attribution.layout->frame_previous) ==
                                             thread->levels[thread->depth - 1].frame;
     if (!is_call && cut_behind(thread, frame))
         return true;
@@ -343,7 +346,7 @@ static void look_outside(struct thread *thread, uint64_t holder, uint64_t frame)
     if (!begins)
         return;
     attribution_close();
-    thread->depth = 0;
+    thread->depth = thread->base = thread->outer_count = 0;
     thread->uncounted_ip = 0;
     thread->is_pending = true;
     attribution_stay.ip_slot = NULL;
@@ -414,18 +417,45 @@ void attribution_run_thread(struct thread *thread)
     choose_version(thread);
 }
 
+/* What has frames keeps them until it comes back; those of the next one are called by them. */
+static void change_tstate(struct thread *thread, uint64_t tstate)
+{
+    uint32_t end = thread->base; /* of the frames of the one looked at */
+    for (uint32_t i = thread->outer_count; i-- > 0; end = thread->outers[i].base) {
+        if (thread->outers[i].tstate != tstate)
+            continue;
+        thread->base = thread->outers[i].base;
+        thread->outer_count = i;
+        set_depth(thread, end);
+        return;
+    }
+    if (thread->depth > thread->base && thread->outer_count < OUTERS) {
+        thread->outers[thread->outer_count++] = (struct outer){thread->tstate, thread->base};
+        thread->base = thread->depth;
+    }
+    set_depth(thread, thread->base);
+}
+
+/* The frame that it has now goes on if it was its innermost one before. */
+static void resume(struct thread *thread)
+{
+    uint64_t frame = current_frame(thread, &thread->holder);
+    if (thread->depth > thread->base && is_level(&thread->levels[thread->depth - 1], frame))
+        thread->frame = frame;
+}
+
 void attribution_set_tstate(uint64_t tstate)
 {
     struct thread *thread = attribution.thread;
     attribution_close();
     watch(thread, 0);
+    change_tstate(thread, tstate);
     thread->tstate = tstate;
     thread->holder = thread->frame = 0;
     thread->is_pending = false;
     thread->uncounted_ip = 0;
-    set_depth(thread, 0);
     if (tstate)
-        current_frame(thread, &thread->holder);
+        resume(thread);
     watch(thread, 1);
     within_watch(thread);
     go_to(counted_cell(thread));
@@ -437,14 +467,7 @@ void attribution_set_tstate(uint64_t tstate)
 
 /* From 3.15 on a thread state is bound by a thread-local variable. It is in the interpreter's list
  * with the thread's number, which is stored about when it becomes known to the thread. */
-enum {
-    FIRST_LOCAL = 0x030f,
-    DEBUG_INTERPRETERS = 5, /* words of _Py_DebugOffsets */
-    DEBUG_THREADS = 9,
-    DEBUG_TSTATE_NEXT = 2, /* behind debug_tstate */
-    DEBUG_TSTATE_TID = 9,
-    LOOKS_MOST = 100000,
-};
+enum { FIRST_LOCAL = 0x030f, LOOKS_MOST = 100000 };
 
 void attribution_search(void)
 {
@@ -457,25 +480,9 @@ void attribution_search(void)
     choose_version(thread);
 }
 
-static uint64_t find_tstate(uint32_t tid)
-{
-    const uint64_t *words = (const uint64_t *)attribution.runtime;
-    const uint64_t *tstate_words = words + attribution.layout->debug_tstate;
-    uint64_t interpreter = guest_word(attribution.runtime + words[DEBUG_INTERPRETERS]);
-    if (!interpreter || !guest_readable(interpreter + words[DEBUG_THREADS], 8))
-        return 0;
-    uint64_t tstate = guest_word(interpreter + words[DEBUG_THREADS]);
-    while (tstate && guest_readable(tstate + tstate_words[DEBUG_TSTATE_TID], 8)) {
-        if (guest_word(tstate + tstate_words[DEBUG_TSTATE_TID]) == tid)
-            return tstate;
-        tstate = guest_word(tstate + tstate_words[DEBUG_TSTATE_NEXT]);
-    }
-    return 0;
-}
-
 static void search(struct thread *thread)
 {
-    uint64_t tstate = find_tstate(thread->tid);
+    uint64_t tstate = tstates_find(thread->tid);
     if (!tstate && --thread->looks_left > 0)
         return;
     thread->looks_left = 0;

@@ -51,6 +51,14 @@ struct level {
     uint32_t line;
 };
 
+/* A thread state that another one of the thread took the place of, for a time: a subinterpreter's.
+ */
+struct outer {
+    uint64_t tstate;
+    uint32_t base;
+};
+enum { OUTERS = 8 };
+
 struct thread {
     uint64_t tstate; /* 0: none */
     uint64_t holder; /* what has the slot of the current frame: the thread state or its cframe */
@@ -60,6 +68,9 @@ struct thread {
     uint64_t uncounted_ip; /* of a generator that may not run: 0, or its call is not counted yet */
     struct level *levels;
     uint32_t depth, room;
+    uint32_t base; /* the levels below it are of outer thread states */
+    struct outer outers[OUTERS];
+    uint32_t outer_count;
     uint64_t jumped_from; /* outside of --within: frame before, if this one was no call of it */
     uint32_t within;      /* levels up to the first that is the function of --within; 0: none is */
     struct cell *root;

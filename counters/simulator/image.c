@@ -221,6 +221,7 @@ static void describe(struct tally_image_header *header)
     header->flags = (within.has_run ? TALLY_IMAGE_WITHIN : 0u) |
                     (attribution.has_folded ? TALLY_IMAGE_FOLDED : 0u) |
                     (image_options.has_left ? TALLY_IMAGE_LEFT : 0u) |
+                    (image_options.has_interpreters ? TALLY_IMAGE_INTERPRETERS : 0u) |
                     (image_options.has_unknown ? TALLY_IMAGE_UNKNOWN : 0u);
     copy_text(header->comm, sizeof(header->comm), VG_(basename)(program));
     VG_(client_fname)(header->program, sizeof(header->program), True);

@@ -10,10 +10,16 @@
 #include "simulator/instrument.h"
 
 #include "simulator/attribution.h"
+#include "simulator/image.h"
 #include "simulator/segments.h"
 #include "simulator/unknown.h"
 #include "simulator/versions.h"
 #include "simulator/within.h"
+
+static void note_interpreter(void)
+{
+    image_options.has_interpreters = true;
+}
 
 /* Code of another function may begin where a translation does, and where it follows a jump. */
 static void enter_native(struct builder *builder, Addr address)
@@ -29,6 +35,9 @@ static void enter_native(struct builder *builder, Addr address)
                                       mkIRExprVec_1(pointer(native)));
     call->guard = assign(builder, Ity_I1, IRExpr_Binop(Iop_CmpNE64, running, pointer(native)));
     add(builder, IRStmt_Dirty(call));
+    if (native->makes_interpreter)
+        add(builder, IRStmt_Dirty(unsafeIRDirty_0_N(0, "tallystack_interpreter",
+                                                    (void *)note_interpreter, mkIRExprVec_0())));
 }
 
 static void begin_instruction(struct builder *builder, const IRStmt *mark)

@@ -27,13 +27,13 @@ static struct object *object_at(Addr address)
 }
 
 /* Where the symbol of the address is; 0: it has none. The core tells it as in "name+123". */
-static uint64_t symbol_start(Addr address)
+static uint64_t symbol_start(Addr address, const HChar **name)
 {
-    const HChar *name, *plus;
+    const HChar *plus;
     HChar *end;
-    if (!VG_(get_fnname_w_offset)(VG_(current_DiEpoch)(), address, &name))
+    if (!VG_(get_fnname_w_offset)(VG_(current_DiEpoch)(), address, name))
         return 0;
-    plus = VG_(strrchr)(name, '+');
+    plus = VG_(strrchr)(*name, '+');
     if (!plus || plus[1] < '0' || plus[1] > '9')
         return address;
     ULong offset = VG_(strtoull10)(plus + 1, &end);
@@ -42,14 +42,21 @@ static uint64_t symbol_start(Addr address)
 
 const struct native *natives_find(Addr address)
 {
+    const HChar *name = "";
     struct object *object = object_at(address);
-    uint64_t start = object ? symbol_start(address) : 0;
+    uint64_t start = object ? symbol_start(address, &name) : 0;
     struct native **bucket = &table[(start ^ start >> 12 ^ (Addr)object >> 5) % TABLE_SIZE];
     for (struct native *native = *bucket; native; native = native->next)
         if (native->object == object && native->start == start)
             return native;
     struct native *native = VG_(calloc)("tallystack.native", 1, sizeof(*native));
-    *native = (struct native){*bucket, object, start, start ? start : address};
+    *native = (struct native){
+        .next = *bucket,
+        .object = object,
+        .start = start,
+        .pc = start ? start : address,
+        .makes_interpreter = start && VG_(strstr)(name, "Py_NewInterpreter"),
+    };
     *bucket = native;
     return native;
 }

@@ -28,6 +28,7 @@ struct native {
     struct object *object; /* NULL: code that is in no file */
     uint64_t start;        /* where its symbol is; 0: it has none */
     uint64_t pc;           /* an address in it */
+    bool makes_interpreter;
 };
 
 /* The function with the instruction at `address`. */

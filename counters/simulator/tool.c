@@ -9,6 +9,7 @@
  *   attribution.c  which line and call path a count belongs to
  *   cells.c        the tree of call paths and lines, with their counts
  *   codes.c        code objects
+ *   tstates.c      thread states in the interpreters' lists
  *   image.c        writing an image of the recording
  *   asking.c       getting its file from the recorder
  *   follow.c       which programs can be simulated

@@ -131,6 +131,9 @@ static void add_notes(struct tally_run *run, const struct totals *totals, const 
     if (totals->flags & TALLY_IMAGE_UNKNOWN && !has_failed)
         tally_run_note(run, "this valgrind does not know %s, and the program got SIGILL for it.",
                        unknown);
+    if (totals->flags & TALLY_IMAGE_INTERPRETERS)
+        tally_run_note(run, "subinterpreters ran: in a thread of another one, what they did may be "
+                            "counted for the line that ran them, not for functions of their own.");
     if (totals->flags & TALLY_IMAGE_FOLDED)
         tally_run_note(run,
                        "there were more than 262144 call paths: of the others, recursive calls "

@@ -215,6 +215,43 @@ def test_interpreter_loaded_late(simulate, need, build_c, workloads, write):
     assert run.self_of("PAPI_TOT_INS", "work", 4) > 10 * 20000
 
 
+def test_subinterpreters(simulate, any_python, run_cli, write):
+    """A thread goes from its thread state to one of a subinterpreter, and back: that is no call."""
+    program = write("""
+        import threading
+        try:
+            import _interpreters as interpreters
+            run_in = interpreters.exec
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+            run_in = interpreters.run_string
+        code = "def sub(n):\\n for i in range(n): i ^ 1\\nsub(5000)"
+        def work(n):
+            for i in range(n):
+                i ^ 1
+        def run():
+            made = interpreters.create()
+            run_in(made, code)
+            work(5000)
+            interpreters.destroy(made)
+        run()
+        for _ in range(2):
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+    """)
+    run = simulate([any_python, program], "-e", "PAPI_TOT_INS,calls", by="function")
+    assert run.sums() == run.totals
+    assert (run.self_of("calls", "run"), run.self_of("calls", "work")) == (3, 3)
+    assert run.self_of("calls", "sub") in (0, 3)
+    outside = run.self_of("PAPI_TOT_INS", "[native thread]")
+    assert outside < 0.01 * run.totals["PAPI_TOT_INS"]
+    (whole,) = [int(row["inclusive"]) for row in run.rows
+                if row["event"] == "PAPI_TOT_INS" and row["function"] == "run"]
+    assert whole > 2 * run.self_of("PAPI_TOT_INS", "work")
+    assert "note: subinterpreters ran: " in run_cli(["report", "-i", "rec"]).stdout
+
+
 def test_dropped_privileges(simulate, need, run_cli, write, tmp_path):
     """Forks and execs of a process that may neither write to the recording nor see its folder."""
     if os.getuid() != 0:

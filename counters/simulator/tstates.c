@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "simulator/tstates.h"
+
+#include "simulator/attribution.h"
+
+/* Words of _Py_DebugOffsets, with which _PyRuntime begins. */
+enum {
+    DEBUG_INTERPRETERS = 5,
+    DEBUG_NEXT = 8,
+    DEBUG_THREADS = 9,
+    DEBUG_TSTATE_NEXT = 2, /* behind debug_tstate */
+    DEBUG_TSTATE_TID = 9,
+};
+
+static uint64_t find_in(uint64_t interpreter, uint32_t tid)
+{
+    const uint64_t *words = (const uint64_t *)attribution.runtime;
+    const uint64_t *tstate_words = words + attribution.layout->debug_tstate;
+    uint64_t tstate = guest_word(interpreter + words[DEBUG_THREADS]);
+    while (tstate && guest_readable(tstate + tstate_words[DEBUG_TSTATE_TID], 8)) {
+        if (guest_word(tstate + tstate_words[DEBUG_TSTATE_TID]) == tid)
+            return tstate;
+        tstate = guest_word(tstate + tstate_words[DEBUG_TSTATE_NEXT]);
+    }
+    return 0;
+}
+
+uint64_t tstates_find(uint32_t tid)
+{
+    const uint64_t *words = (const uint64_t *)attribution.runtime;
+    uint64_t interpreter = guest_word(attribution.runtime + words[DEBUG_INTERPRETERS]);
+    uint64_t tstate = 0;
+    /* The newest interpreter is the first. */
+    while (!tstate && interpreter && guest_readable(interpreter + words[DEBUG_THREADS], 8) &&
+           guest_readable(interpreter + words[DEBUG_NEXT], 8)) {
+        tstate = find_in(interpreter, tid);
+        interpreter = guest_word(interpreter + words[DEBUG_NEXT]);
+    }
+    return tstate;
+}
