@@ -1,9 +1,11 @@
 /*
  * Checks every group of metrics in the folder that is its argument: the file is read, formulas and
- * units with it; each event is resolved for each processor that it is for. A processor that the
- * libpfm4 of this machine does not know (those of other architectures) must be in the table below,
- * and is named in the output, since its names are not checked here.
+ * units with it; each event is resolved for each processor that it is for, here or not, by the
+ * libpfm4 of this machine. That knows processors of one architecture only. Arm's cores are in the
+ * table of arm.h as well, and are checked everywhere; on Arm the table itself is.
  */
+#include "arm.h"
+
 #include "base/error.h"
 #include "events/aliases.h"
 #include "events/group.h"
@@ -18,14 +20,10 @@
 
 static int faults;
 
-/* libpfm4 has one table for x86 and one for Arm; that of Debian 12 (4.13) has these. */
-static bool is_known_elsewhere(const char *processor)
+/* Of x86-64, whose names cannot be checked where libpfm4 is that of another architecture. */
+static bool is_x86(const char *processor)
 {
-    static const char *const others[] = {"arm_n1",
-                                         "arm_n2",
-                                         "arm_v1",
-                                         "arm_v2",
-                                         "icl",
+    static const char *const others[] = {"icl",
                                          "icx",
                                          "spr",
                                          "snb",
@@ -70,23 +68,37 @@ static int resolve_for(const char *processor, const char *name)
 {
     char qualified[160];
     struct tally_term term;
+    int code = arm_code(processor, name);
     if (resolve_anywhere(name) == 0)
         return 0;
+    if (!tally_pfm_knows(processor))
+        return code >= 0 ? 0
+                         : tally_error("%s is not in the table of Arm's events (arm.h) for %s",
+                                       name, processor);
     snprintf(qualified, sizeof(qualified), "%s::%s", processor, name);
-    return tally_pfm_encode(qualified, true, true, &term);
+    if (tally_pfm_encode(qualified, true, true, &term) < 0)
+        return TALLY_ERROR;
+    return code < 0 || term.config == (uint64_t)code
+               ? 0
+               : tally_error("%s is event %#llx to libpfm4 and %#x in arm.h", qualified,
+                             (unsigned long long)term.config, (unsigned)code);
 }
 
 static void check_events(const struct tally_group *group, const struct tally_variant *variant,
                          const char *processor)
 {
+    char why[160];
     bool is_generic =
         !strcmp(processor, "any") || !strcmp(processor, "simulated") || strchr(processor, '/');
-    if (!is_generic && !tally_pfm_knows(processor)) {
-        if (is_known_elsewhere(processor))
-            printf("%s: the events for %s are not checked: libpfm4 %s does not know it here\n",
-                   group->name, processor, tally_pfm_version());
-        else
-            fault(group, variant->line, processor);
+    bool is_known = is_generic || tally_pfm_knows(processor) || arm_knows(processor);
+    if (!is_known && is_x86(processor)) {
+        printf("%s: the events for %s are not checked: libpfm4 %s does not know it here\n",
+               group->name, processor, tally_pfm_version());
+        return;
+    }
+    if (!is_known) {
+        snprintf(why, sizeof(why), "there is no processor \"%s\"", processor);
+        fault(group, variant->line, why);
         return;
     }
     for (int i = 0; i < variant->event_count; i++) {
@@ -96,18 +108,42 @@ static void check_events(const struct tally_group *group, const struct tally_var
     }
 }
 
+/* The unit of what a name counts: "" where that is not known without the machine that has it. */
+static const char *unit_of(const char *name)
+{
+    struct tally_event_list list;
+    if (strstr(name, "ENERGY"))
+        return "nJ";
+    if (strstr(name, ":::"))
+        return "";
+    if ((!strncmp(name, "PAPI_", 5) || tally_alias_find(name)) &&
+        tally_events_resolve(name, 1000, &list) == 0)
+        return tally_quantity_of_event(list.events[0].unit).text[0] == 'n' ? "ns" : "count";
+    return "count";
+}
+
 static void check_units(const struct tally_group *group, const struct tally_variant *variant)
 {
     for (int i = 0; i < variant->event_count; i++) {
-        struct tally_event_list list;
-        if (strncmp(variant->events[i].name, "PAPI_", 5) != 0 &&
-            !tally_alias_find(variant->events[i].name))
-            continue;
-        if (tally_events_resolve(variant->events[i].name, 1000, &list) < 0)
-            continue;
-        struct tally_quantity unit = tally_quantity_of_event(list.events[0].unit);
-        if (strcmp(unit.text, variant->symbols[i].unit.text) != 0)
+        const char *unit = unit_of(variant->events[i].name);
+        if (*unit && strcmp(unit, variant->symbols[i].unit.text) != 0)
             fault(group, variant->events[i].line, "the event is counted in another unit");
+    }
+}
+
+/* The first variant that names a processor is taken: what follows must not name it again. */
+static void check_reach(const struct tally_group *group, int at, const char *processor)
+{
+    char words[sizeof(group->variants[0]->processors) + 2], wanted[80], why[160];
+    snprintf(wanted, sizeof(wanted), " %s ", processor);
+    for (int i = 0; i < at; i++) {
+        snprintf(words, sizeof(words), " %s ", group->variants[i]->processors);
+        if (!strstr(words, wanted) && !strstr(words, " any "))
+            continue;
+        snprintf(why, sizeof(why), "%s never gets here: the variant of line %d takes it", processor,
+                 group->variants[i]->line);
+        fault(group, group->variants[at]->line, why);
+        return;
     }
 }
 
@@ -123,10 +159,14 @@ static void check_file(const char *path)
         char processors[sizeof(group->variants[i]->processors)], *rest = processors;
         snprintf(processors, sizeof(processors), "%s", group->variants[i]->processors);
         for (char *name = strsep(&rest, " "); name; name = strsep(&rest, " "))
-            if (*name)
+            if (*name) {
                 check_events(group, group->variants[i], name);
+                check_reach(group, i, name);
+            }
         check_units(group, group->variants[i]);
     }
+    if (!strstr(group->description, "\nSource"))
+        fault(group, group->variants[0]->line, "LONG does not say where the formulas are from");
     tally_group_free(group);
 }
 
