@@ -82,6 +82,14 @@ int loaded_event(const struct tally_run *run, const char *name)
     for (int i = 0; i < run->event_count; i++)
         if (!strcmp(run->events[i].event.name, name))
             return i;
+    for (int i = 0; i < run->wide_count; i++)
+        if (!strcmp(run->wide[i].event.name, name))
+            return tally_error_code(
+                TALLY_NOT_FOUND,
+                "\"%s\" counts for the whole machine and has no rows; "
+                "\"tallystack stat -i\" has its total, and \"plot timeline\" its "
+                "series if there is one.",
+                name);
     for (int i = 0; i < run->event_count; i++)
         tally_buffer_printf(&names, "%s%s", i ? ", " : "", run->events[i].event.name);
     int result = tally_error_code(TALLY_NOT_FOUND, "the recording has no event \"%s\"; it has %s.",

@@ -41,7 +41,8 @@ struct record {
 
     char *names; /* of the events of `group` that can be had */
     struct tally_event_list list;
-    struct tally_model model; /* with --simulate */
+    struct tally_event_list machine; /* those that count for the whole machine */
+    struct tally_model model;        /* with --simulate */
     struct tally_run run;
     struct totals totals;
     uint64_t start_ns;

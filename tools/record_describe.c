@@ -72,6 +72,9 @@ void record_describe(struct record *record)
         run->events[i].running = 1;
         run->counter_count += record->list.events[i].term_count;
     }
+    run->wide_count = record->machine.count;
+    for (int i = 0; i < run->wide_count; i++)
+        run->wide[i] = (struct tally_run_event){.event = record->machine.events[i], .running = 1};
 }
 
 int record_write_description(struct record *record, struct tally_session *session)

@@ -170,6 +170,30 @@ static void note_turns(struct record *record)
             "fewer events are told better.");
 }
 
+/*
+ * Moves what counts for the whole machine out of the list. Where nothing is left that could be
+ * sampled, time is.
+ */
+static int take_machine_wide(struct record *record)
+{
+    struct tally_event_list *list = &record->list, *machine = &record->machine;
+    for (int i = 0; i < list->count; i++) {
+        struct tally_event *event = &list->events[i];
+        if (!event->is_machine_wide)
+            continue;
+        if (tally_event_probe(event, NULL, NULL) == TALLY_AVAILABLE_NO)
+            return TALLY_ERROR;
+        tally_run_note(
+            &record->run,
+            "%s counts for the whole machine, so no function has a share of it: \"tallystack "
+            "stat -i\" has its total, and \"plot timeline\" its series if there is one (-I).",
+            event->name);
+        machine->events[machine->count++] = *event;
+        drop_event(list, i--);
+    }
+    return list->count ? 0 : tally_events_resolve("task-clock", record->frequency, list);
+}
+
 /* Makes sure by doing that each event can be had, or falls back, or fails. */
 int record_choose_events(struct record *record)
 {
@@ -179,14 +203,10 @@ int record_choose_events(struct record *record)
                      : choose_default(record);
     if (result < 0)
         return result;
+    if (take_machine_wide(record) < 0)
+        return TALLY_ERROR;
     if (!strcmp(record->source, "clock"))
         return use_asked_clock(record);
-    for (int i = 0; i < record->list.count; i++)
-        if (record->list.events[i].is_machine_wide)
-            return tally_error(
-                "%s counts for the whole machine, and no sample can tell whose it is; "
-                "\"tallystack stat -I\" counts it over time.",
-                record->list.events[i].name);
     for (int i = 0; i < record->list.count; i++)
         if (check_source(record, &record->list.events[i]) < 0 ||
             check_period(&record->list.events[i]) < 0 ||

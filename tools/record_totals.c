@@ -12,18 +12,30 @@ uint64_t record_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void record_keep_interval(struct record *record, struct tally_session *session)
+static void keep(struct tally_session *session, double time_s, const struct tally_run_event *events,
+                 int count, const struct tally_count *counts)
 {
-    double time_s = (double)(record_now_ns() - record->start_ns) / 1e9;
-    struct tally_count counts[TALLY_MAX_EVENTS];
-    if (totals_read(&record->totals, counts) < 0)
-        return;
-    for (int i = 0; i < record->run.event_count; i++) {
-        const struct tally_event *event = &record->run.events[i].event;
+    for (int i = 0; i < count; i++) {
+        const struct tally_event *event = &events[i].event;
         tally_session_series(session, time_s, event->name, tally_unit_name(event->unit),
                              tally_source_name(event->source),
                              counts[i].missing ? NULL : &counts[i].value);
     }
+}
+
+void record_keep_interval(struct record *record, struct tally_session *session)
+{
+    const struct tally_run *run = &record->run;
+    double time_s = (double)(record_now_ns() - record->start_ns) / 1e9;
+    struct tally_count counts[TALLY_MAX_EVENTS], machine[TALLY_MAX_EVENTS];
+    if (totals_read(&record->totals, counts) < 0)
+        return;
+    keep(session, time_s, run->events, run->event_count, counts);
+    /* These may have to be waited for, and are as of then. */
+    if (totals_read_machine(&record->totals, machine) < 0)
+        return;
+    time_s = (double)(record_now_ns() - record->start_ns) / 1e9;
+    keep(session, time_s, run->wide, run->wide_count, machine);
 }
 
 static uint64_t usage_ns(const struct timeval *time)
@@ -39,19 +51,27 @@ void record_take_times(struct record *record, const struct rusage *usage)
     record->run.system_ns = usage_ns(&usage->ru_stime);
 }
 
+static void take(struct tally_run *run, struct tally_run_event *event,
+                 const struct tally_count *count)
+{
+    event->has_total = !count->missing;
+    event->total = count->value;
+    event->running = count->missing ? 0 : count->running;
+    if (count->missing)
+        tally_run_note(run, "%s has no total: %s", event->event.name, count->why);
+}
+
 int record_take_totals(struct record *record)
 {
-    struct tally_count counts[TALLY_MAX_EVENTS];
-    if (totals_read(&record->totals, counts) < 0)
+    struct tally_run *run = &record->run;
+    struct tally_count counts[TALLY_MAX_EVENTS], machine[TALLY_MAX_EVENTS];
+    if (totals_read(&record->totals, counts) < 0 ||
+        totals_read_machine(&record->totals, machine) < 0)
         return TALLY_ERROR;
-    for (int i = 0; i < record->run.event_count; i++) {
-        struct tally_run_event *event = &record->run.events[i];
-        event->has_total = !counts[i].missing;
-        event->total = counts[i].value;
-        event->running = counts[i].missing ? 0 : counts[i].running;
-        if (counts[i].missing)
-            tally_run_note(&record->run, "%s has no total: %s", event->event.name, counts[i].why);
-    }
+    for (int i = 0; i < run->event_count; i++)
+        take(run, &run->events[i], &counts[i]);
+    for (int i = 0; i < run->wide_count; i++)
+        take(run, &run->wide[i], &machine[i]);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* On which core type an event counted is in its name; this machine may be another one. */
 static struct stat_row row_of(const struct tally_run_event *event)
 {
     return (struct stat_row){
@@ -22,6 +23,7 @@ static struct stat_row row_of(const struct tally_run_event *event)
         .value = (double)event->total,
         .running = event->running,
         .deviation = NAN,
+        .is_machine_wide = event->event.is_machine_wide,
         .why = event->has_total ? NULL : "the recording has no total of it",
     };
 }
@@ -45,7 +47,7 @@ static char *why_not(const struct tally_run *run, const char *name)
 }
 
 struct totals_table {
-    struct stat_row rows[2 * TALLY_MAX_EVENTS];
+    struct stat_row rows[3 * TALLY_MAX_EVENTS];
     char *why[TALLY_MAX_EVENTS]; /* of rows that the group adds */
     int count, lacking;
 };
@@ -70,7 +72,7 @@ static void add_lacking(struct totals_table *totals, const struct tally_run *run
 static const struct tally_variant *variant_of(const struct tally_group *group,
                                               const struct stat_row *rows, int count)
 {
-    const char *names[TALLY_MAX_EVENTS];
+    const char *names[2 * TALLY_MAX_EVENTS];
     for (int i = 0; i < count; i++)
         names[i] = rows[i].event;
     return tally_group_variant_with(group, names, count);
@@ -86,6 +88,8 @@ static int print_totals(const struct tally_recording *recording, FILE *out, bool
     bool simulated = run->events[0].event.source == TALLY_SOURCE_SIMULATED;
     for (int i = 0; i < run->event_count; i++)
         totals.rows[i] = row_of(&run->events[i]);
+    for (int i = 0; i < run->wide_count; i++)
+        totals.rows[totals.count++] = row_of(&run->wide[i]);
     if (group) {
         variant = variant_of(group, totals.rows, totals.count);
         add_lacking(&totals, run, variant);

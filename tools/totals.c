@@ -21,12 +21,20 @@ static bool fits_beside_samples(const struct tally_event *events, int count)
     return tally_events_fit(twice, 2 * count) == 2 * count;
 }
 
-int totals_open(struct totals *totals, const struct tally_run *run, pid_t pid)
+static int open_machine(struct totals *totals, pid_t pid)
 {
+    struct tally_event events[TALLY_MAX_EVENTS];
+    const struct tally_run *run = totals->run;
+    for (int i = 0; i < run->wide_count; i++)
+        events[i] = run->wide[i].event;
+    return run->wide_count ? tally_counting_open(&totals->machine, events, run->wide_count, pid)
+                           : 0;
+}
+
+static int open_events(struct totals *totals, pid_t pid)
+{
+    const struct tally_run *run = totals->run;
     int result = 0;
-    *totals = (struct totals){.run = run};
-    for (int i = 0; i < run->event_count; i++)
-        totals->events[i] = run->events[i].event;
     if (run->is_clock || fits_beside_samples(totals->events, run->event_count))
         return tally_counting_open(&totals->counting, totals->events, run->event_count, pid);
     while (result == 0 && totals->open_count < run->event_count) {
@@ -35,9 +43,25 @@ int totals_open(struct totals *totals, const struct tally_run *run, pid_t pid)
                                            pid);
         totals->open_count += result == 0;
     }
+    return result;
+}
+
+int totals_open(struct totals *totals, const struct tally_run *run, pid_t pid)
+{
+    *totals = (struct totals){.run = run};
+    for (int i = 0; i < run->event_count; i++)
+        totals->events[i] = run->events[i].event;
+    int result = open_events(totals, pid);
+    if (result == 0)
+        result = open_machine(totals, pid);
     if (result < 0)
         totals_close(totals);
     return result;
+}
+
+int totals_read_machine(struct totals *totals, struct tally_count *counts)
+{
+    return totals->machine ? tally_counting_read(totals->machine, counts) : 0;
 }
 
 int totals_read(struct totals *totals, struct tally_count *counts)
@@ -61,5 +85,6 @@ void totals_close(struct totals *totals)
         tally_kernel_counter_close(&totals->counters[--totals->open_count]);
     tally_slots_close(&totals->slots);
     tally_counting_close(totals->counting);
-    totals->counting = NULL;
+    tally_counting_close(totals->machine);
+    totals->counting = totals->machine = NULL;
 }

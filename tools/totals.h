@@ -13,6 +13,7 @@ struct totals {
     struct tally_kernel_counter counters[TALLY_MAX_EVENTS]; /* by turns */
     int open_count;                                         /* of `counters` */
     struct tally_slots slots;                               /* of `counters` */
+    struct tally_counting *machine;                         /* of run->wide; NULL: none */
 };
 
 /* Attaches to the held workload. On failure nothing is left open. */
@@ -20,6 +21,9 @@ int totals_open(struct totals *totals, const struct tally_run *run, pid_t pid);
 
 /* As of now; `counts` has room for one per event of the run. */
 int totals_read(struct totals *totals, struct tally_count *counts);
+
+/* The same for run->wide. */
+int totals_read_machine(struct totals *totals, struct tally_count *counts);
 
 void totals_close(struct totals *totals);
 

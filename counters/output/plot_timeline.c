@@ -48,7 +48,10 @@ static void add_interval(struct panel *panel, double time, double value)
     panel->has_value = !isnan(value);
 }
 
-/* "time_s,event,unit,source,value" with an empty value where it is missing. */
+/*
+ * "time_s,event,unit,source,value" with an empty value where it is missing. Of a machine-wide event
+ * that is one which PAPI had not refreshed yet: the interval goes on to the next.
+ */
 static void take_line(struct panel *panels, size_t count, char *line)
 {
     char *end;
@@ -61,19 +64,27 @@ static void take_line(struct panel *panels, size_t count, char *line)
             continue;
         char *text = end + 1 + size, *rest;
         double value = strtod(text, &rest);
+        if (rest == text && panels[i].event->is_machine_wide)
+            return;
         add_interval(&panels[i], time, rest == text || !isfinite(value) ? NAN : value);
         return;
     }
 }
 
+static size_t panel_count(const struct tally_run *run)
+{
+    return (size_t)run->event_count + (size_t)run->wide_count;
+}
+
 static struct panel *read_panels(const struct tally_recording *recording)
 {
     const struct tally_run *run = &recording->run;
-    size_t count = (size_t)run->event_count;
+    size_t count = panel_count(run), own = (size_t)run->event_count;
     struct panel *panels = tally_alloc_zeroed(count, sizeof(*panels));
     for (size_t i = 0; i < count; i++) {
         struct tally_buffer key = {0};
-        const struct tally_event *event = &run->events[i].event;
+        const struct tally_event *event =
+            i < own ? &run->events[i].event : &run->wide[i - own].event;
         tally_buffer_printf(&key, "%s,%s,%s,", event->name, tally_unit_name(event->unit),
                             tally_source_name(event->source));
         panels[i] = (struct panel){.event = event, .key = key.data, .has_value = true};
@@ -112,12 +123,19 @@ static void write_row(FILE *out, const struct panel *panel, size_t number, size_
     fputs(",,\r\n", out);
 }
 
+static bool is_energy(const struct tally_event *event)
+{
+    return event->unit == TALLY_UNIT_JOULE || event->unit == TALLY_UNIT_NJ;
+}
+
 /* What a rate of the event is, in words. */
 static const char *rate_words(const struct tally_event *event)
 {
     if (event->unit == TALLY_UNIT_NS)
         return "CPU seconds per second: processors in use";
-    return event->unit == TALLY_UNIT_JOULE ? "watts" : "per second";
+    return is_energy(event)                 ? "watts"
+           : event->unit == TALLY_UNIT_BYTE ? "bytes per second"
+                                            : "per second";
 }
 
 static struct tally_plot_scale rate_scale(const struct panel *panel)
@@ -125,9 +143,12 @@ static struct tally_plot_scale rate_scale(const struct panel *panel)
     struct tally_plot_scale scale = {.factor = 1e-9};
     if (panel->event->unit == TALLY_UNIT_NS)
         return scale;
-    scale = tally_plot_scale_of(panel->largest, panel->event->unit);
-    if (panel->event->unit == TALLY_UNIT_JOULE)
-        scale.unit[strlen(scale.unit) - 1] = 'W';
+    double joules = panel->event->unit == TALLY_UNIT_NJ ? 1e-9 : 1;
+    if (!is_energy(panel->event))
+        return tally_plot_scale_of(panel->largest, panel->event->unit);
+    scale = tally_plot_scale_of(joules * panel->largest, TALLY_UNIT_JOULE);
+    scale.factor *= joules;
+    scale.unit[strlen(scale.unit) - 1] = 'W';
     return scale;
 }
 
@@ -136,7 +157,8 @@ static void write_panel(struct tally_plot *plot, const struct panel *panel, size
     struct tally_plot_scale scale = rate_scale(panel);
     struct tally_buffer title = {0};
     tally_buffer_printf(&title, "%s, %s · %s", panel->event->name, rate_words(panel->event),
-                        tally_plot_source(panel->event->source));
+                        panel->event->is_machine_wide ? "of the whole machine, counted by PAPI"
+                                                      : tally_plot_source(panel->event->source));
     tally_plot_text_at(plot, "panel_title", number, title.data);
     tally_buffer_release(&title);
     tally_plot_number_at(plot, "panel_scale", number, scale.factor);
@@ -184,7 +206,7 @@ static void write_panels(struct tally_plot *plot, const struct panel *panels, si
 int tally_plot_timeline(struct tally_plot *plot, const struct tally_recording *recording,
                         const struct tally_accounts *accounts, size_t limit)
 {
-    size_t events = (size_t)recording->run.event_count, drawn = 0;
+    size_t events = panel_count(&recording->run), drawn = 0;
     if (!recording->series)
         return tally_error("the recording has no interval series; record with -I MS, such as "
                            "-I 100, to have one.");

@@ -38,14 +38,16 @@ static json_t *event_to_json(const struct tally_run_event *run_event)
 
 json_t *tally_run_to_json(const struct tally_run *run)
 {
-    json_t *events = json_array(), *notes = json_array();
+    json_t *events = json_array(), *machine = json_array(), *notes = json_array();
     for (int i = 0; i < run->event_count; i++)
         json_array_append_new(events, event_to_json(&run->events[i]));
+    for (int i = 0; i < run->wide_count; i++)
+        json_array_append_new(machine, event_to_json(&run->wide[i]));
     for (int i = 0; i < run->note_count; i++)
         json_array_append_new(notes, json_string(run->notes[i]));
     return json_pack(
         "{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:b, s:b, s:I, s:I, s:f, s:f, "
-        "s:f, s:I, s:I, s:i, s:o, s:o}",
+        "s:f, s:I, s:I, s:i, s:o, s:o, s:o}",
         "format", TALLY_RUN_FORMAT, "command", run->command, "directory", run->directory, "machine",
         run->machine, "started", run->started, "version", run->version, "wall_ns",
         (json_int_t)run->wall_ns, "user_ns", (json_int_t)run->user_ns, "system_ns",
@@ -54,7 +56,7 @@ json_t *tally_run_to_json(const struct tally_run *run)
         (json_int_t)run->interval_ms, "delivery_ns", run->delivery_ns, "clock_delivery_ns",
         run->clock_delivery_ns, "fault_ns", run->fault_ns, "watch_ns", (json_int_t)run->watch_ns,
         "start_ns", (json_int_t)run->start_ns, "counter_count", run->counter_count, "events",
-        events, "notes", notes);
+        events, "machine_wide", machine, "notes", notes);
 }
 
 static int index_of(const char *name, const char *const *names, int count)
@@ -87,7 +89,8 @@ static bool term_from_json(struct tally_term *term, json_t *json)
     return true;
 }
 
-static bool event_from_json(struct tally_run_event *run_event, json_t *json)
+/* It has `least` terms or more. */
+static bool event_from_json(struct tally_run_event *run_event, json_t *json, size_t least)
 {
     struct tally_event *event = &run_event->event;
     const char *name, *source, *unit;
@@ -103,7 +106,7 @@ static bool event_from_json(struct tally_run_event *run_event, json_t *json)
     int source_index = index_of(source, source_names, 4),
         unit_index = index_of(unit, unit_names, 5);
     size_t count = json_array_size(terms);
-    if (source_index < 0 || unit_index < 0 || count < 1 || count > TALLY_MAX_TERMS ||
+    if (source_index < 0 || unit_index < 0 || count < least || count > TALLY_MAX_TERMS ||
         strlen(name) >= sizeof(event->name))
         return false;
     snprintf(event->name, sizeof(event->name), "%s", name);
@@ -129,7 +132,7 @@ static bool events_from_json(struct tally_run *run, json_t *events)
     if (count < 1 || count > TALLY_MAX_EVENTS)
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (!event_from_json(&run->events[i], json_array_get(events, i)) ||
+        if (!event_from_json(&run->events[i], json_array_get(events, i), 1) ||
             run->events[i].first_counter != counters)
             return false;
         counters += run->events[i].event.term_count;
@@ -138,10 +141,25 @@ static bool events_from_json(struct tally_run *run, json_t *events)
     return counters == run->counter_count && counters <= TALLY_MAX_COUNTERS;
 }
 
+/* NULL in recordings of programs that knew no such events. */
+static bool machine_from_json(struct tally_run *run, json_t *events)
+{
+    size_t count = json_array_size(events);
+    if (count > TALLY_MAX_EVENTS)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!event_from_json(&run->wide[i], json_array_get(events, i), 0))
+            return false;
+        run->wide[i].event.is_machine_wide = true;
+    }
+    run->wide_count = (int)count;
+    return true;
+}
+
 int tally_run_from_json(struct tally_run *run, const json_t *json)
 {
     const char *command, *directory, *machine, *started, *version;
-    json_t *events, *notes;
+    json_t *events, *notes, *machine_wide = NULL;
     json_int_t wall, user, system, stopped, interval, watch, start = 0;
     int format, is_clock, has_foreign;
     *run = (struct tally_run){0};
@@ -155,15 +173,15 @@ int tally_run_from_json(struct tally_run *run, const json_t *json)
     if (json_unpack(
             root,
             "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:b, s:b, s:I, s:I, s:F, s:F, s:F, "
-            "s:I, s?I, s:i, s:o, s:o}",
+            "s:I, s?I, s:i, s:o, s?o, s:o}",
             "command", &command, "directory", &directory, "machine", &machine, "started", &started,
             "version", &version, "wall_ns", &wall, "user_ns", &user, "system_ns", &system,
             "exit_status", &run->exit_status, "is_clock", &is_clock, "has_foreign", &has_foreign,
             "stopped", &stopped, "interval_ms", &interval, "delivery_ns", &run->delivery_ns,
             "clock_delivery_ns", &run->clock_delivery_ns, "fault_ns", &run->fault_ns, "watch_ns",
             &watch, "start_ns", &start, "counter_count", &run->counter_count, "events", &events,
-            "notes", &notes) < 0 ||
-        !events_from_json(run, events))
+            "machine_wide", &machine_wide, "notes", &notes) < 0 ||
+        !events_from_json(run, events) || !machine_from_json(run, machine_wide))
         return tally_error_code(TALLY_DAMAGED, "session.json of the recording is damaged.");
     run->command = tally_strdup(command);
     run->directory = tally_strdup(directory);

@@ -42,6 +42,8 @@ struct tally_run {
     double fault_ns;          /* measured cost of a page fault; 0: not measured */
     int event_count, counter_count;
     struct tally_run_event events[TALLY_MAX_EVENTS];
+    int wide_count; /* counted for the whole machine: totals and series, no samples, no terms */
+    struct tally_run_event wide[TALLY_MAX_EVENTS];
     int note_count;
     char *notes[TALLY_MAX_NOTES]; /* what is missing or was degraded, one sentence each */
 };

@@ -23,6 +23,7 @@ struct tally_source_context {
     long long values[TALLY_MAX_EVENTS][TALLY_MAX_EVENTS];                /* by set and place */
     double refresh_ns[TALLY_MAX_EVENTS], refreshed_ns[TALLY_MAX_EVENTS]; /* by set */
     bool is_read[TALLY_MAX_EVENTS];                                      /* by set */
+    bool is_final[TALLY_MAX_EVENTS]; /* by set: read since the workload ended */
     int set_of[TALLY_MAX_EVENTS], place[TALLY_MAX_EVENTS];
     double factor[TALLY_MAX_EVENTS];
 };
@@ -75,6 +76,8 @@ static int components_open(struct tally_source_context **out, const struct tally
 
 static bool read_set(struct tally_source_context *context, int set, bool has_ended)
 {
+    if (context->is_final[set])
+        return true;
     double left_ns = context->refreshed_ns[set] + context->refresh_ns[set] - now_ns();
     if (left_ns > 0 && has_ended) {
         struct timespec rest = {.tv_sec = (time_t)(left_ns / 1e9)};
@@ -84,6 +87,7 @@ static bool read_set(struct tally_source_context *context, int set, bool has_end
         return false;
     }
     context->refreshed_ns[set] = now_ns();
+    context->is_final[set] = has_ended;
     return PAPI_read(context->sets[set], context->values[set]) == PAPI_OK;
 }
 
