@@ -1,8 +1,10 @@
 /* What doctor says of counting: permission, the processor's counters, PAPI. */
 #include "doctor.h"
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "events/component.h"
+#include "events/cores.h"
 #include "events/libpfm.h"
 #include "events/machine.h"
 #include "events/papi.h"
@@ -158,35 +160,31 @@ static void check_watchdog(struct table *table)
         doctor_row(table, "nmi_watchdog", "ok", on ? "on, without a counter to hold" : "off", "");
 }
 
-/* The processors that one kind of cores has, as in "0-7". */
-static bool cores_of(const char *pmu, char *out, size_t room)
-{
-    char path[96];
-    snprintf(path, sizeof(path), "/sys/bus/event_source/devices/%s/cpus", pmu);
-    FILE *file = fopen(path, "re");
-    bool fine = file && fgets(out, (int)room, file);
-    if (file)
-        fclose(file);
-    if (fine)
-        out[strcspn(out, "\n")] = '\0';
-    return fine;
-}
-
 static void check_cores(struct table *table)
 {
-    char large[64], small[64], detail[256], fix[160];
-    if (!cores_of("cpu_core", large, sizeof(large)) ||
-        !cores_of("cpu_atom", small, sizeof(small))) {
-        doctor_row(table, "cores", "ok", "of one kind", "");
+    const struct tally_cores *all = tally_cores();
+    struct tally_buffer detail = {0}, fix = {0};
+    if (!tally_is_hybrid()) {
+        doctor_row(table, "cores", "ok", "of one type", "");
         return;
     }
-    snprintf(
-        detail, sizeof(detail),
-        "of two kinds, cpu_core (processors %s) and cpu_atom (%s): an event of one kind does not "
-        "count on the other",
-        large, small);
-    snprintf(fix, sizeof(fix), "taskset -c %s tallystack ... keeps a program on one kind", large);
-    doctor_row(table, "cores", "limited", detail, fix);
+    tally_buffer_printf(&detail, "of %d types:", all->count);
+    for (int i = 0; i < all->count; i++) {
+        char processors[256] = "";
+        bool is_told = tally_core_processors(&all->cores[i], processors, sizeof(processors));
+        tally_buffer_printf(&detail, "%s %s", i ? "," : "", all->cores[i].name);
+        if (is_told)
+            tally_buffer_printf(&detail, " (processors %s)", processors);
+        if (is_told && !fix.data)
+            tally_buffer_printf(&fix, "taskset -c %s tallystack ... keeps a program on one type",
+                                processors);
+    }
+    tally_buffer_printf(&detail,
+                        "; cycles, instructions, branches and references of the last cache "
+                        "level are added over them, other events are of one type alone");
+    doctor_row(table, "cores", "limited", detail.data, fix.data ? fix.data : "");
+    tally_buffer_release(&detail);
+    tally_buffer_release(&fix);
 }
 
 static void check_rdpmc(struct table *table)

@@ -103,32 +103,37 @@ static void add(struct table *table, const char *name, const struct tally_event 
     table_cell(table, "%s", description);
 }
 
+static void add_tried(struct table *table, struct tally_event *event, const char *description)
+{
+    bool degraded = false;
+    enum tally_availability availability = tally_event_probe(event, NULL, &degraded);
+    const char *reason = availability == TALLY_AVAILABLE_NO ? tally_error_text()
+                         : degraded ? "user code only: kernel time is refused"
+                                    : "";
+    add(table, event->name, event, availability_name(availability), reason, description);
+}
+
 static int try_one(const char *name, enum tally_catalog_kind kind, const char *description,
                    void *data)
 {
     struct listing *listing = data;
     const struct options *chosen = listing->options;
-    struct tally_event_list list = {
-        .events[0] = {.source = TALLY_SOURCE_HARDWARE, .unit = TALLY_UNIT_COUNT}};
-    struct tally_event *event = &list.events[0];
-    bool degraded = false;
+    const struct tally_event untried = {.source = TALLY_SOURCE_HARDWARE, .unit = TALLY_UNIT_COUNT};
+    struct tally_event_list list;
     if (!matches(name, chosen->pattern))
         return 0;
     if (!chosen->pattern && kind == TALLY_CATALOG_PRESET) {
-        add(&listing->table, name, event, "", "not tried", description);
+        add(&listing->table, name, &untried, "", "not tried", description);
         return 0;
     }
     if (tally_events_resolve(name, 1000, &list) < 0) {
         /* Many natives are names only together with one of their masks. */
         if (kind != TALLY_CATALOG_NATIVE)
-            add(&listing->table, name, event, "no", tally_error_text(), description);
+            add(&listing->table, name, &untried, "no", tally_error_text(), description);
         return 0;
     }
-    enum tally_availability availability = tally_event_probe(event, NULL, &degraded);
-    const char *reason = availability == TALLY_AVAILABLE_NO ? tally_error_text()
-                         : degraded ? "user code only: kernel time is refused"
-                                    : "";
-    add(&listing->table, name, event, availability_name(availability), reason, description);
+    for (int i = 0; i < list.count; i++)
+        add_tried(&listing->table, &list.events[i], description);
     return 0;
 }
 

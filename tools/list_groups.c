@@ -17,17 +17,16 @@ struct listing {
 /* Why an event cannot be counted here; "" when it can. */
 static void try_event(const char *name, char *why, size_t room)
 {
-    struct tally_event_list list;
+    struct tally_event event;
     why[0] = '\0';
-    if (tally_events_resolve(name, 1000, &list) < 0) {
+    if (tally_event_resolve_whole(name, 1000, &event) < 0) {
         snprintf(why, room, "%s", tally_error_text());
         return;
     }
-    struct tally_event *event = &list.events[0];
     struct tally_probe probe;
-    tally_events_probe(event, 1, &probe);
+    tally_events_probe(&event, 1, &probe);
     /* Where clocks are refused they come from the process's own accounts. */
-    if (probe.availability == TALLY_AVAILABLE_NO && !event->is_clock)
+    if (probe.availability == TALLY_AVAILABLE_NO && !event.is_clock)
         snprintf(why, room, "%s", probe.reason);
 }
 

@@ -2,6 +2,7 @@
 #include "record.h"
 
 #include "base/error.h"
+#include "events/cores.h"
 #include "events/slots.h"
 
 #include <stdio.h>
@@ -73,7 +74,8 @@ static int choose_default(struct record *record)
     if (strcmp(record->source, "clock") != 0 && strcmp(record->source, "software") != 0 &&
         tally_events_resolve("cycles", record->frequency, &cycles) == 0 &&
         tally_event_probe(&cycles.events[0], NULL, NULL) == TALLY_AVAILABLE_YES)
-        list = "cycles,task-clock:0,page-faults:0,context-switches:0";
+        list = tally_is_hybrid() ? "task-clock,cycles:0,page-faults:0,context-switches:0"
+                                 : "cycles,task-clock:0,page-faults:0,context-switches:0";
     return tally_events_resolve(list, record->frequency, &record->list);
 }
 
@@ -135,6 +137,20 @@ static int judge_events(struct record *record, const struct tally_probe *probes)
         tally_run_note(&record->run, "%s is not counted: %s", event->name, probe->reason);
         drop_event(&record->list, i--);
     }
+    return 0;
+}
+
+/* The sample clock has to tick on all core types, or what is read along goes to wrong places. */
+static int check_clock(const struct tally_event_list *list)
+{
+    if (!list->events[0].term_count || !tally_core_of(&list->events[0].terms[0]))
+        return 0;
+    for (int i = 1; i < list->count; i++)
+        if (list->events[i].read_only)
+            return tally_error(
+                "%s cannot be read along with %s, which each core type of this processor samples "
+                "for itself; put task-clock first, or give %s a period.",
+                list->events[i].name, list->events[0].name, list->events[i].name);
     return 0;
 }
 
@@ -216,7 +232,7 @@ int record_choose_events(struct record *record)
     result = judge_events(record, probes);
     if (result != 0)
         return result < 0 ? result : 0;
-    if (check_fit(record) < 0)
+    if (check_clock(&record->list) < 0 || check_fit(record) < 0)
         return TALLY_ERROR;
     note_turns(record);
     return tally_sigtrap_probe() < 0 ? fall_back(record, TALLY_NOT_ALLOWED) : 0;

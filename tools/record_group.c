@@ -11,18 +11,18 @@
 /* Whether the event can be recorded here; the sentence says why not. */
 static bool can_have(struct record *record, const char *name)
 {
-    struct tally_event_list list = {0};
-    struct tally_run unused = {0};
+    struct tally_event event;
     if (record->simulate) {
+        struct tally_event_list list = {0};
+        struct tally_run unused = {0};
         int result = tally_simulated_events(name, &record->model, &unused, &list);
         tally_run_release(&unused);
         return result == 0;
     }
-    if (tally_events_resolve(name, record->frequency, &list) < 0 ||
-        tally_slots_check_sampled(&list.events[0]) < 0)
+    if (tally_event_resolve_whole(name, record->frequency, &event) < 0 ||
+        tally_slots_check_sampled(&event) < 0)
         return false;
-    return list.events[0].is_clock ||
-           tally_event_probe(&list.events[0], NULL, NULL) != TALLY_AVAILABLE_NO;
+    return event.is_clock || tally_event_probe(&event, NULL, NULL) != TALLY_AVAILABLE_NO;
 }
 
 static int list_events(struct record *record, const struct tally_variant *variant)

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/launch.h"
 #include "base/parse.h"
+#include "events/cores.h"
 #include "stat_recording.h"
 
 #include <errno.h>
@@ -90,6 +91,7 @@ static const struct argp argp = {
 
 struct stat_row stat_row_of(const struct stat_event *event)
 {
+    const struct tally_core *core = tally_core_of_event(&event->event);
     return (struct stat_row){
         .event = event->event.name,
         .unit = tally_unit_name(event->event.unit),
@@ -102,6 +104,8 @@ struct stat_row stat_row_of(const struct stat_event *event)
         .why = event->runs ? NULL : event->why,
         .is_machine_wide = event->event.is_machine_wide,
         .unproven = event->unproven,
+        .core = core ? core->name : NULL,
+        .core_share = event->core_share,
     };
 }
 

@@ -44,6 +44,7 @@ struct stat_event {
     double turn_deviation;       /* negative: it ran too little for one */
     struct tally_count previous; /* at the last interval */
     int runs;
+    double core_share;             /* as in tally_count, of the last run */
     double mean, squares, running; /* squares: the sum of the squared distances from the mean */
     char why[1024];                /* it is missing */
 };

@@ -2,6 +2,7 @@
 #include "stat.h"
 
 #include "base/error.h"
+#include "events/cores.h"
 #include "events/machine.h"
 #include "events/perf.h"
 
@@ -121,6 +122,11 @@ static int choose_asked(struct stat *stat)
     if (!has_any(stat))
         return tally_error("%s", stat->events[0].why);
     stat->takes_turns = fitting(stat) < stat->count;
+    if (stat->takes_turns && tally_is_hybrid() && stat->options.multiplex)
+        return tally_error(
+            "events cannot take turns on a processor with several core types, since "
+            "waiting for a counter looks like time on cores of another type; ask for "
+            "fewer.");
     if (stat->takes_turns && !stat->options.multiplex)
         return refuse_crowd(stat);
     if (choice.clock_instead)
@@ -169,8 +175,9 @@ static void choose_default(struct stat *stat)
     tally_events_probe(choice.list.events, choice.list.count, choice.probes);
     for (int i = 0; i < asked.count; i++)
         add_default(stat, &choice, &asked.events[i], i);
-    stat->takes_turns = stat->options.multiplex && fitting(stat) < stat->count;
-    if (!stat->options.multiplex)
+    bool may_turn = stat->options.multiplex && !tally_is_hybrid();
+    stat->takes_turns = may_turn && fitting(stat) < stat->count;
+    if (!may_turn)
         drop_crowded(stat);
     if (choice.refused)
         tell_refusal("cpu-migrations and the processor's events are missing or count user code "

@@ -15,7 +15,7 @@ static bool resolves(const struct stat *stat, const char *name)
     struct tally_event_list list = {0};
     struct tally_run notes = {0};
     int result = stat->options.simulate ? tally_simulated_events(name, &stat->model, &notes, &list)
-                                        : tally_events_resolve(name, 1000, &list);
+                                        : tally_event_resolve_whole(name, 1000, &list.events[0]);
     tally_run_release(&notes);
     return result == 0;
 }

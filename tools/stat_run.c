@@ -209,6 +209,7 @@ static int wait_for_totals(struct run *run, int *exit_status)
             continue;
         }
         stat_add_value(event, (double)counts[i].value, counts[i].running);
+        event->core_share = counts[i].core_share;
         event->turn_deviation = tally_turns_deviation(&event->turns, &counts[i]);
     }
     stat_add_times(stat, ended - run->begun, &run->usage);

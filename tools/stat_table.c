@@ -108,6 +108,18 @@ static void add_machine_wide(struct stat_row *row, double elapsed_ns)
     add_words(row, "machine-wide");
 }
 
+/* Of one core type of several, counted only while the program was on it. */
+static void add_core(struct stat_row *row)
+{
+    char words[96];
+    if (row->core_share > 0)
+        snprintf(words, sizeof(words), "on %.31s alone, %.1f %% of the time", row->core,
+                 100 * row->core_share);
+    else
+        snprintf(words, sizeof(words), "on %.31s alone", row->core);
+    add_words(row, words);
+}
+
 static void set_metric(struct stat_row *row, const struct stat_row *rows, int count,
                        double elapsed_ns)
 {
@@ -118,9 +130,11 @@ static void set_metric(struct stat_row *row, const struct stat_row *rows, int co
         snprintf(row->metric, sizeof(row->metric), "unproven");
     else if (!is_done && is_time && strstr(row->event, "-clock") && elapsed_ns > 0)
         snprintf(row->metric, sizeof(row->metric), "%.3f CPUs used", row->value / elapsed_ns);
-    else if (!is_done && !is_time && clock && !row->is_machine_wide)
+    else if (!is_done && !is_time && clock && !row->is_machine_wide && !row->core)
         set_rate(row, row->value / clock->value * ns_per_s);
     add_kernel_share(row, rows, count);
+    if (row->core)
+        add_core(row);
     if (row->is_machine_wide)
         add_machine_wide(row, elapsed_ns);
     if (row->runs == 1 && row->deviation < 0)

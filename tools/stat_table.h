@@ -19,6 +19,8 @@ struct stat_row {
     double value;         /* the mean over the runs */
     double deviation;     /* their standard deviation; printed from two runs on */
     double running;       /* 0..1 */
+    const char *core;     /* the one core type that it is of, NULL: all there are; borrowed */
+    double core_share;    /* of the time, that the program was on cores of that type; 0: unknown */
     int runs;             /* how many there were; 0 when it is missing */
     bool is_machine_wide; /* of all that the machine did meanwhile, not of the program alone */
     bool unproven;        /* its 0 may mean that nothing was counted */

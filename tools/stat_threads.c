@@ -71,6 +71,7 @@ static void print_thread(struct stat *stat, const struct tally_thread_count *thr
         row->runs = !value->missing;
         row->value = (double)value->value;
         row->running = value->running;
+        row->core_share = value->core_share;
         row->deviation = NAN;
         row->why = value->why;
     }

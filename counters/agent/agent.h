@@ -104,7 +104,7 @@ struct slot {
 
     uint32_t tid;                    /* 0: no thread has the slot */
     uint32_t life;                   /* how many threads have had it */
-    int fds[TALLY_MAX_COUNTERS];     /* -1: none; the first one leads the group */
+    int fds[TALLY_MAX_COUNTERS];     /* -1: none; leaders of groups have one */
     void *pages[TALLY_MAX_COUNTERS]; /* keeps a counter alive whose descriptor was closed */
     bool has_timer;
     timer_t timer;

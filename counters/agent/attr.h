@@ -8,7 +8,7 @@
 
 #include <linux/perf_event.h>
 
-/* The first counter of a group is opened disabled; enabling it enables all. */
+/* The leader of a group is opened disabled; enabling it enables all. */
 static inline void tally_counter_attr(const struct tally_counter *counter, uint32_t index,
                                       uint64_t period, struct perf_event_attr *attr)
 {
@@ -22,7 +22,7 @@ static inline void tally_counter_attr(const struct tally_counter *counter, uint3
         .exclude_kernel = counter->exclude_kernel,
         .exclude_hv = counter->exclude_hv,
         .precise_ip = counter->precise & 3,
-        .disabled = index == 0,
+        .disabled = index == counter->leader,
         .read_format =
             PERF_FORMAT_GROUP | PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING,
     };

@@ -1,7 +1,8 @@
 /*
- * Kernel counters of a thread, in one group led by the first.
+ * Kernel counters of a thread, in one group led by the first; on a hybrid processor in a group per
+ * core type, since the kernel never runs a group that has events of several.
  *
- * Only the leader's descriptor is kept, for reading the group: the others are held by a mapping
+ * Only a leader's descriptor is kept, for reading its group: the others are held by a mapping
  * instead, which no program closes by accident and which costs none of its descriptors. Where
  * perf_event_open is refused, one CPU timer per thread does the sampling and the kernel's accounts
  * stand in for what can be read along.
@@ -25,6 +26,11 @@ static uint32_t counter_count(void)
     return agent.control->counter_count;
 }
 
+static bool leads(uint32_t index)
+{
+    return agent.control->counters[index].leader == index;
+}
+
 static uint64_t first_period(const struct slot *slot, uint32_t index)
 {
     const struct tally_counter *counter = &agent.control->counters[index];
@@ -43,11 +49,20 @@ static int open_counter(struct slot *slot, uint32_t index)
     tally_counter_attr(counter, index, period, &attr);
     if (index == 0)
         slot->period = period;
-    int leader = index ? slot->fds[0] : -1;
+    int leader = leads(index) ? -1 : slot->fds[counter->leader];
     int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, leader, PERF_FLAG_FD_CLOEXEC);
     if (fd < 0 && (errno == EACCES || errno == EPERM))
         fd = agent_ask_counter(index, leader);
     return fd;
+}
+
+static bool control_groups(const struct slot *slot, unsigned long request)
+{
+    bool fine = true;
+    for (uint32_t i = 0; i < counter_count(); i++)
+        if (leads(i) && slot->fds[i] >= 0)
+            fine &= ioctl(slot->fds[i], request, 0) == 0;
+    return fine;
 }
 
 static bool start_events(struct slot *slot)
@@ -56,7 +71,7 @@ static bool start_events(struct slot *slot)
         int fd = open_counter(slot, i);
         if (fd < 0)
             return false;
-        void *page = i ? mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+        void *page = leads(i) ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
         if (page == MAP_FAILED) {
             slot->fds[i] = agent_move_high(fd);
         } else {
@@ -64,7 +79,7 @@ static bool start_events(struct slot *slot)
             syscall(SYS_close, fd);
         }
     }
-    return ioctl(slot->fds[0], PERF_EVENT_IOC_ENABLE, 0) == 0;
+    return control_groups(slot, PERF_EVENT_IOC_ENABLE);
 }
 
 static void set_timer(struct slot *slot, uint64_t first)
@@ -109,16 +124,14 @@ bool counters_start(struct slot *slot)
 void counters_pause(struct slot *slot)
 {
     const struct itimerspec never = {0};
-    if (slot->fds[0] >= 0)
-        ioctl(slot->fds[0], PERF_EVENT_IOC_DISABLE, 0);
+    control_groups(slot, PERF_EVENT_IOC_DISABLE);
     if (slot->has_timer)
         timer_settime(slot->timer, 0, &never, NULL);
 }
 
 void counters_resume(struct slot *slot)
 {
-    if (slot->fds[0] >= 0)
-        ioctl(slot->fds[0], PERF_EVENT_IOC_ENABLE, 0);
+    control_groups(slot, PERF_EVENT_IOC_ENABLE);
     if (slot->has_timer)
         set_timer(slot, slot->period);
 }
@@ -183,19 +196,31 @@ static bool read_accounts(struct slot *slot, uint64_t *counts)
     return true;
 }
 
-bool counters_read(struct slot *slot, uint64_t *counts)
+static bool read_group(struct slot *slot, uint32_t leader, uint64_t *counts)
 {
     uint64_t values[3 + TALLY_MAX_COUNTERS]; /* how many, time enabled, time running, values */
-    uint32_t count = counter_count();
-    if (agent.control->is_clock)
-        return read_accounts(slot, counts);
-    if (slot->fds[0] < 0)
+    uint32_t members[TALLY_MAX_COUNTERS], count = 0;
+    if (slot->fds[leader] < 0)
         return false;
+    for (uint32_t i = leader; i < counter_count(); i++)
+        if (agent.control->counters[i].leader == leader)
+            members[count++] = i;
     size_t size = (3 + count) * sizeof(*values);
     /* The program may have closed the descriptor behind our back, and it may be a file by now. */
-    if (syscall(SYS_read, slot->fds[0], values, size) != (long)size || values[0] != count)
+    if (syscall(SYS_read, slot->fds[leader], values, size) != (long)size || values[0] != count)
         return false;
-    memcpy(counts, values + 3, count * sizeof(*counts));
+    for (uint32_t i = 0; i < count; i++)
+        counts[members[i]] = values[3 + i];
+    return true;
+}
+
+bool counters_read(struct slot *slot, uint64_t *counts)
+{
+    if (agent.control->is_clock)
+        return read_accounts(slot, counts);
+    for (uint32_t i = 0; i < counter_count(); i++)
+        if (leads(i) && !read_group(slot, i, counts))
+            return false;
     return true;
 }
 

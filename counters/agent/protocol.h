@@ -57,6 +57,7 @@ struct tally_counter {
     uint64_t frequency; /* samples per second; one of the two is 0, both when read-only */
     uint8_t exclude_user, exclude_kernel, exclude_hv, precise;
     uint32_t clock_kind; /* enum tally_clock_kind */
+    uint32_t leader;     /* index of the counter that leads its group; its own where it leads */
 };
 
 /* How the same thing is had without perf_event_open, and from the kernel's accounts. */

@@ -4,7 +4,8 @@
  * A name may be a PAPI preset (PAPI_L1_DCM), a libpfm4 native with masks (perf::PAGE-FAULTS,
  * INST_RETIRED:ANY:u) or one of perf's everyday names (page-faults, cycles), which are aliases. A
  * resolved event is the sum of its terms, each one kernel encoding with a sign: presets derived
- * from several natives have several.
+ * from several natives have several, and on a hybrid processor events that all core types count
+ * (cores.h). One that means different things on them becomes several events (spread.h).
  *
  * To add an alias, add a line to the table in aliases.c; the lint test resolves each of them.
  */
@@ -71,6 +72,12 @@ struct tally_event_list {
  * a resolved event may still be absent here (tally_event_probe()).
  */
 int tally_events_resolve(const char *list, uint64_t frequency, struct tally_event_list *out);
+
+/*
+ * Resolves one name, for formulas: TALLY_NOT_FOUND also where the event does not mean the same on
+ * all core types of a hybrid processor, or one of them does not have it.
+ */
+int tally_event_resolve_whole(const char *name, uint64_t frequency, struct tally_event *out);
 
 enum tally_availability {
     TALLY_AVAILABLE_NO,       /* refused, or its probe left it at 0 */

@@ -1,4 +1,5 @@
 /* Whether the processor has counters for several events at once. */
+#include "events/cores.h"
 #include "events/event.h"
 #include "events/perf.h"
 #include "events/slots.h"
@@ -9,6 +10,9 @@ enum { CORE = PERF_TYPE_RAW }; /* what all encodings of the core's own PMU are c
 
 static uint32_t pmu_of(const struct tally_term *term)
 {
+    const struct tally_core *core = tally_core_of(term);
+    if (core)
+        return core->type;
     return term->type == PERF_TYPE_HARDWARE || term->type == PERF_TYPE_HW_CACHE ? CORE : term->type;
 }
 
@@ -40,6 +44,20 @@ static int put_slots_first(const struct tally_term **terms, int count, struct ta
     return count;
 }
 
+/* On a core of their type; where we may run on none of them, neither may the program. */
+static bool fit_there(const struct tally_term *const *terms, int count)
+{
+    const struct tally_core *core = tally_core_of(terms[0]);
+    cpu_set_t before;
+    if (!core)
+        return tally_perf_fit(terms, count);
+    if (!tally_core_enter(core, &before))
+        return true;
+    bool fit = tally_perf_fit(terms, count);
+    tally_core_leave(&before);
+    return fit;
+}
+
 /* Of the first `count` events, those that this PMU counts. */
 static bool fit_on(uint32_t pmu, const struct tally_event *events, int count)
 {
@@ -51,7 +69,7 @@ static bool fit_on(uint32_t pmu, const struct tally_event *events, int count)
             if (events[i].source == TALLY_SOURCE_HARDWARE && pmu_of(&events[i].terms[k]) == pmu)
                 terms[used++] = &events[i].terms[k];
     used = put_slots_first(terms, used, &slots);
-    return used <= 1 || tally_perf_fit(terms, used);
+    return used <= 1 || fit_there(terms, used);
 }
 
 int tally_events_fit(const struct tally_event *events, int count)

@@ -1,6 +1,7 @@
 #include "events/kernel_names.h"
 
 #include "base/error.h"
+#include "events/cores.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -10,10 +11,12 @@
 #include <string.h>
 
 static const char *devices = "/sys/bus/event_source/devices";
+static struct tally_cores cores = {.count = -1};
 
 void tally_kernel_names_from(const char *folder)
 {
     devices = folder ? folder : "/sys/bus/event_source/devices";
+    cores.count = -1;
 }
 
 static bool is_word(const char *text, size_t size)
@@ -115,6 +118,11 @@ static bool read_type(const char *pmu, size_t size, uint32_t *type)
     return true;
 }
 
+bool tally_kernel_pmu_file(const char *pmu, const char *file, char *out, size_t room)
+{
+    return read_line(pmu, strlen(pmu), ".", file, strlen(file), out, (int)room);
+}
+
 int tally_kernel_name_encode(const char *name, bool user, bool kernel, struct tally_term *term)
 {
     char text[256], *rest = text;
@@ -144,17 +152,22 @@ static int is_core_type(const struct dirent *entry)
     return 0;
 }
 
-int tally_core_types(char names[TALLY_MAX_CORE_TYPES][32], uint32_t types[TALLY_MAX_CORE_TYPES])
+const struct tally_cores *tally_cores(void)
 {
     struct dirent **entries = NULL;
-    int found = 0, count = scandir(devices, &entries, is_core_type, alphasort);
+    int count = cores.count < 0 ? scandir(devices, &entries, is_core_type, alphasort) : 0;
+    if (cores.count < 0)
+        cores.count = 0;
     for (int i = 0; i < count; i++) {
         const char *name = entries[i]->d_name;
-        if (found < TALLY_MAX_CORE_TYPES && strlen(name) < 32 &&
-            read_type(name, strlen(name), &types[found]))
-            memcpy(names[found++], name, strlen(name) + 1);
+        struct tally_core *core = &cores.cores[cores.count];
+        if (cores.count < TALLY_MAX_CORE_TYPES && strlen(name) < sizeof(core->name) &&
+            read_type(name, strlen(name), &core->type)) {
+            memcpy(core->name, name, strlen(name) + 1);
+            cores.count++;
+        }
         free(entries[i]);
     }
     free(entries);
-    return found;
+    return &cores;
 }

@@ -20,12 +20,9 @@ bool tally_kernel_name_exists(const char *name);
 /* Fills a term; TALLY_NOT_FOUND where the kernel has no such PMU or event. */
 int tally_kernel_name_encode(const char *name, bool user, bool kernel, struct tally_term *term);
 
-/*
- * The core types of this machine's processor: names of PMUs into `names`, of perf_event_attr's
- * `type` into `types`. One, or none where there is no PMU; two and more on a hybrid processor.
+/* The first line of a file that the kernel has for a PMU, such as "cpus"; false where it has none.
  */
-enum { TALLY_MAX_CORE_TYPES = 4 };
-int tally_core_types(char names[TALLY_MAX_CORE_TYPES][32], uint32_t types[TALLY_MAX_CORE_TYPES]);
+bool tally_kernel_pmu_file(const char *pmu, const char *file, char *out, size_t room);
 
 /* For tests: another folder than /sys/bus/event_source/devices; NULL is that again. Borrowed. */
 void tally_kernel_names_from(const char *folder);

@@ -172,6 +172,19 @@ const char *tally_pfm_processor(void)
     return NULL;
 }
 
+int tally_pfm_cores(char names[][32], int room)
+{
+    pfm_pmu_info_t info;
+    int found = 0;
+    if (start() < 0)
+        return 0;
+    for (int pmu = PFM_PMU_NONE; pmu < PFM_PMU_MAX && found < room; pmu++)
+        if (pmu_info(pmu, &info) && info.is_present && info.type == PFM_PMU_TYPE_CORE &&
+            strncmp(info.name, "ix86arch", 8) != 0)
+            snprintf(names[found++], 32, "%.31s", info.name);
+    return found;
+}
+
 /* libpfm4 tells only the version of its interface; its file's name has its own. */
 const char *tally_pfm_version(void)
 {

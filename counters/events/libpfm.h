@@ -35,6 +35,9 @@ bool tally_pfm_is_uncore(const char *name);
 bool tally_pfm_knows(const char *processor);
 bool tally_pfm_is_present(const char *processor);
 
+/* The names of this machine's core types, as in adl_glc::NAME; returns how many, `room` at most. */
+int tally_pfm_cores(char names[][32], int room);
+
 /* What libpfm4 calls this machine's processor; NULL when it does not know it. */
 const char *tally_pfm_processor(void);
 

@@ -1,6 +1,7 @@
 #include "events/papi.h"
 
 #include "base/error.h"
+#include "events/cores.h"
 #include "events/libpfm.h"
 
 #include <papi.h>
@@ -183,8 +184,9 @@ int tally_papi_preset(const char *name, bool user, bool kernel, struct tally_eve
         PAPI_get_event_info(code, &info) != PAPI_OK)
         return tally_error_code(TALLY_NOT_FOUND, "unknown event \"%s\".", name);
     event->term_count = 0;
-    if (info.count == 0) {
-        const char *encoding = meaning(name);
+    const char *encoding = meaning(name);
+    /* PAPI has them of one core type; the kernel of all. */
+    if (info.count == 0 || (encoding && tally_is_hybrid())) {
         if (encoding && tally_pfm_encode(encoding, user, kernel, &event->terms[0]) == 0)
             event->term_count = 1;
         return 0;

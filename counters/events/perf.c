@@ -1,6 +1,7 @@
 #include "events/perf.h"
 
 #include "base/error.h"
+#include "events/cores.h"
 #include "events/libpfm.h"
 #include "events/machine.h"
 #include "events/papi.h"
@@ -120,6 +121,12 @@ static int no_pmu(const struct tally_event *event)
                             event->name, instead, simulated);
 }
 
+/* Whether each core type counts a part of it. */
+static bool is_spread(const struct tally_event *event)
+{
+    return event->term_count > 1 && tally_core_of(&event->terms[0]) && !tally_core_of_event(event);
+}
+
 int tally_perf_refused(const struct tally_event *event, int error)
 {
     const char *cause, *command;
@@ -137,6 +144,12 @@ int tally_perf_refused(const struct tally_event *event, int error)
     case ENODEV:
     case ENXIO:
     case EOPNOTSUPP:
+        if (is_spread(event))
+            return tally_error_code(TALLY_NOT_FOUND,
+                                    "\"%s\" cannot be counted on each core type of this processor "
+                                    "by this kernel (on Arm Linux 6.6 is the first that can); ask "
+                                    "for what the kernel describes of one, such as %s/cpu_cycles/.",
+                                    event->name, tally_cores()->cores[0].name);
         return tally_error_code(TALLY_NOT_FOUND, "this machine's %s does not count \"%s\"%s.",
                                 event->source == TALLY_SOURCE_HARDWARE ? "processor" : "kernel",
                                 event->name,
@@ -201,6 +214,12 @@ int tally_perf_check(const struct tally_event *event)
                                     "\"%s\" would stay 0: this machine's processor says that it "
                                     "does not count it.",
                                     event->name);
+        if (tally_is_hybrid() && term->type == PERF_TYPE_RAW && !tally_core_of(term))
+            return tally_error_code(TALLY_NOT_FOUND,
+                                    "\"%s\" does not tell which core type of this processor is to "
+                                    "count it; ask for what the kernel describes of one, such as "
+                                    "%s/cpu_cycles/.",
+                                    event->name, tally_cores()->cores[0].name);
         if (is_switch(term) && term->exclude_kernel)
             return tally_error_code(TALLY_NOT_FOUND,
                                     "\"%s\" would stay 0, since switches happen in the kernel; ask "

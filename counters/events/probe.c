@@ -1,6 +1,7 @@
 /* Availability by doing. */
 #include "base/error.h"
 #include "events/component.h"
+#include "events/cores.h"
 #include "events/machine.h"
 #include "events/perf.h"
 #include "events/slots.h"
@@ -63,15 +64,14 @@ static bool must_move(const struct tally_event *event)
     if (is_preset(event->name, presets) ||
         (!term->exclude_user && is_preset(event->name, of_user_code)))
         return true;
+    uint32_t config = (uint32_t)term->config; /* without the core type */
     if (term->type == PERF_TYPE_HARDWARE)
-        return term->config == PERF_COUNT_HW_CPU_CYCLES ||
-               term->config == PERF_COUNT_HW_INSTRUCTIONS ||
-               term->config == PERF_COUNT_HW_BRANCH_INSTRUCTIONS ||
-               term->config == PERF_COUNT_HW_BRANCH_MISSES ||
-               term->config == PERF_COUNT_HW_CACHE_REFERENCES ||
-               term->config == PERF_COUNT_HW_REF_CPU_CYCLES;
+        return config == PERF_COUNT_HW_CPU_CYCLES || config == PERF_COUNT_HW_INSTRUCTIONS ||
+               config == PERF_COUNT_HW_BRANCH_INSTRUCTIONS ||
+               config == PERF_COUNT_HW_BRANCH_MISSES || config == PERF_COUNT_HW_CACHE_REFERENCES ||
+               config == PERF_COUNT_HW_REF_CPU_CYCLES;
     if (term->type == PERF_TYPE_HW_CACHE)
-        return must_cache_event_move(term->config);
+        return must_cache_event_move(config);
     if (term->type == PERF_TYPE_SOFTWARE)
         return term->config == PERF_COUNT_SW_TASK_CLOCK ||
                term->config == PERF_COUNT_SW_CPU_CLOCK ||
@@ -135,7 +135,9 @@ struct trial {
     int fds[TALLY_MAX_TERMS];
     int open_count;
     double sum;
-    bool has_run; /* all the time */
+    bool has_run; /* all the time; of one core type: at all */
+    bool is_idle; /* a core type that ran the exercise counted none of it */
+    bool is_away; /* no core that could count it may be used */
 };
 
 static void close_terms(struct trial *trial)
@@ -243,10 +245,40 @@ static void start(struct trial *trial)
         refuse(trial, code);
 }
 
+/* Runs the exercise on each core type; those that may not be used are left out of `used`. */
+static void exercise_everywhere(bool used[TALLY_MAX_CORE_TYPES])
+{
+    const struct tally_cores *all = tally_cores();
+    cpu_set_t before;
+    for (int i = 0; i < all->count && all->count > 1; i++) {
+        used[i] = tally_core_enter(&all->cores[i], &before);
+        if (!used[i])
+            continue;
+        exercise();
+        tally_core_leave(&before);
+    }
+    if (all->count <= 1)
+        exercise();
+}
+
+static void take_term(struct trial *trial, int term, const bool used[TALLY_MAX_CORE_TYPES])
+{
+    const struct tally_core *core = tally_core_of(&trial->event->terms[term]);
+    struct tally_perf_value value = {0};
+    int error = tally_perf_read(trial->fds[term], &value);
+    if (core && !used[core - tally_cores()->cores])
+        return;
+    trial->is_away = false;
+    trial->is_idle |= core && !value.value;
+    if (error < 0 || (core ? !value.running : value.running < value.enabled))
+        trial->has_run = false;
+    trial->sum += trial->event->terms[term].factor * (double)value.value;
+}
+
 /* What all that are open counted during the exercise; they are closed. */
 static void measure(struct trial *trials, int count)
 {
-    bool needs_processor = false;
+    bool used[TALLY_MAX_CORE_TYPES] = {false}, needs_processor = false;
     for (int i = 0; i < count; i++) {
         needs_processor |= trials[i].event->source != TALLY_SOURCE_SOFTWARE;
         for (int k = 0; k < trials[i].open_count; k++)
@@ -254,17 +286,17 @@ static void measure(struct trial *trials, int count)
     }
     if (count > 0)
         tally_slots_enable(trials[0].slots);
-    (needs_processor ? exercise : exercise_kernel)();
+    if (needs_processor)
+        exercise_everywhere(used);
+    else
+        exercise_kernel();
     for (int i = 0; i < count; i++) {
         struct trial *trial = &trials[i];
         trial->sum = 0;
-        trial->has_run = true;
-        for (int k = 0; k < trial->open_count; k++) {
-            struct tally_perf_value value = {0};
-            if (tally_perf_read(trial->fds[k], &value) < 0 || value.running < value.enabled)
-                trial->has_run = false;
-            trial->sum += trial->event->terms[k].factor * (double)value.value;
-        }
+        trial->has_run = trial->is_away = true;
+        trial->is_idle = false;
+        for (int k = 0; k < trial->open_count; k++)
+            take_term(trial, k, used);
         close_terms(trial);
     }
 }
@@ -272,14 +304,14 @@ static void measure(struct trial *trials, int count)
 static void judge(struct trial *trial)
 {
     const char *name = trial->event->name;
-    if (trial->sum > 0) {
+    if (trial->sum > 0 && !(trial->is_idle && must_move(trial->event))) {
         trial->probe->availability = TALLY_AVAILABLE_YES;
     } else if (!trial->has_run) {
         refuse(trial, tally_error_code(TALLY_NOT_FOUND,
                                        "\"%s\" opens here but cannot be read: the processor has no "
                                        "counter free for it.",
                                        name));
-    } else if (!must_move(trial->event)) {
+    } else if (trial->is_away || !must_move(trial->event)) {
         trial->probe->availability = TALLY_AVAILABLE_UNPROVEN;
     } else {
         refuse(trial, tally_error_code(TALLY_STAYS_ZERO,

@@ -5,10 +5,12 @@
 #include "events/aliases.h"
 #include "events/catalog.h"
 #include "events/component.h"
+#include "events/cores.h"
 #include "events/event.h"
 #include "events/kernel_names.h"
 #include "events/libpfm.h"
 #include "events/papi.h"
+#include "events/spread.h"
 
 #include <ctype.h>
 #include <linux/perf_event.h>
@@ -97,6 +99,9 @@ static int find(const char *name, const struct modifiers *modifiers, struct tall
     const struct tally_alias *alias = tally_alias_find(name);
     if (!strncmp(name, "PAPI_", 5))
         return tally_papi_preset(name, modifiers->user, modifiers->kernel, event);
+    if (tally_is_kernel_name(name) && !tally_kernel_name_exists(name) &&
+        tally_core_event(name, modifiers->user, modifiers->kernel, event) == 0)
+        return 0;
     event->term_count = 1;
     if (tally_is_kernel_name(name))
         return tally_kernel_name_encode(name, modifiers->user, modifiers->kernel, &event->terms[0]);
@@ -131,17 +136,19 @@ static void classify(struct tally_event *event, uint64_t frequency)
         event->frequency = frequency;
 }
 
-static int resolve_one(char *text, uint64_t frequency, struct tally_event *event)
+/* Appends what `text`, which is written to, asks for. */
+static int resolve_one(char *text, uint64_t frequency, struct tally_event_list *list)
 {
     struct modifiers modifiers = {0};
-    *event = (struct tally_event){0};
+    struct tally_event found = {0}, *event = &found;
     if (!*text)
         return tally_error("the list of events has an empty name in it.");
     if (strlen(text) >= sizeof(event->name))
         return tally_error("the event name \"%.60s...\" is too long.", text);
     if (tally_component_is_name(text)) {
         snprintf(event->name, sizeof(event->name), "%s", text);
-        return tally_component_event(text, event);
+        int result = tally_component_event(text, event);
+        return result < 0 ? result : tally_event_spread(event, text, "", list);
     }
     if (take_period(text, event) < 0)
         return TALLY_ERROR;
@@ -157,39 +164,7 @@ static int resolve_one(char *text, uint64_t frequency, struct tally_event *event
         if (modifiers.precise)
             event->terms[i].precise = modifiers.precise;
     classify(event, frequency);
-    return 0;
-}
-
-static bool same_term(const struct tally_term *a, const struct tally_term *b)
-{
-    return a->factor == b->factor && a->type == b->type && a->config == b->config &&
-           a->config1 == b->config1 && a->config2 == b->config2 && a->precise == b->precise &&
-           a->exclude_user == b->exclude_user && a->exclude_kernel == b->exclude_kernel;
-}
-
-static bool same_event(const struct tally_event *a, const struct tally_event *b)
-{
-    if (!strcmp(a->name, b->name))
-        return true;
-    if (a->term_count != b->term_count || a->term_count == 0)
-        return false;
-    for (int i = 0; i < a->term_count; i++)
-        if (!same_term(&a->terms[i], &b->terms[i]))
-            return false;
-    return true;
-}
-
-static int refuse_duplicates(const struct tally_event_list *list)
-{
-    const struct tally_event *last = &list->events[list->count - 1];
-    for (const struct tally_event *event = list->events; event < last; event++) {
-        if (!strcmp(event->name, last->name))
-            return tally_error("\"%s\" is asked for twice.", last->name);
-        if (same_event(event, last))
-            return tally_error("\"%s\" and \"%s\" are the same event; ask for one of them.",
-                               event->name, last->name);
-    }
-    return 0;
+    return tally_event_spread(event, text, event->name + strlen(text), list);
 }
 
 static char *trim(char *text)
@@ -207,20 +182,32 @@ int tally_events_resolve(const char *list, uint64_t frequency, struct tally_even
     struct tally_event_list *found = tally_alloc_zeroed(1, sizeof(*found));
     char *copy = tally_strdup(list), *rest = copy;
     int result = 0;
-    for (char *item = strsep(&rest, ","); item && result == 0; item = strsep(&rest, ",")) {
-        if (found->count == TALLY_MAX_EVENTS) {
-            result = tally_error("more than %d events are asked for at once.", TALLY_MAX_EVENTS);
-            break;
-        }
-        result = resolve_one(trim(item), frequency, &found->events[found->count]);
-        if (result == 0) {
-            found->count++;
-            result = refuse_duplicates(found);
-        }
-    }
+    for (char *item = strsep(&rest, ","); item && result == 0; item = strsep(&rest, ","))
+        result = resolve_one(trim(item), frequency, found);
     if (result == 0)
         *out = *found;
     free(copy);
     free(found);
     return result;
+}
+
+int tally_event_resolve_whole(const char *name, uint64_t frequency, struct tally_event *out)
+{
+    struct tally_event_list list = {0};
+    int result = tally_events_resolve(name, frequency, &list);
+    if (result < 0)
+        return result;
+    if (tally_is_hybrid() && (list.count != 1 || strcmp(list.events[0].name, name) != 0)) {
+        struct tally_buffer names = {0};
+        for (int i = 0; i < list.count; i++)
+            tally_buffer_printf(&names, "%s%s", i ? " and " : "", list.events[i].name);
+        result = tally_error_code(TALLY_NOT_FOUND,
+                                  "\"%s\" does not mean the same on all core types of this "
+                                  "processor, which has %s.",
+                                  name, names.data ? names.data : "none of it");
+        tally_buffer_release(&names);
+        return result;
+    }
+    *out = list.events[0];
+    return 0;
 }

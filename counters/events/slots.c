@@ -1,6 +1,7 @@
 #include "events/slots.h"
 
 #include "base/error.h"
+#include "events/cores.h"
 #include "events/kernel_names.h"
 
 #include <errno.h>
@@ -15,12 +16,11 @@ enum { CODE = 0xffff, SLOTS = 0x0400, FIRST_PART = 0x8000, LAST_PART = 0x8700, E
 /* What the kernel describes as slots on the PMU of this type. */
 static bool find_slots(uint32_t type, struct tally_term *out)
 {
-    char names[TALLY_MAX_CORE_TYPES][32], name[64];
-    uint32_t types[TALLY_MAX_CORE_TYPES];
-    int count = tally_core_types(names, types);
-    for (int i = 0; i < count; i++) {
-        snprintf(name, sizeof(name), "%.31s/slots/", names[i]);
-        if (types[i] == type && tally_kernel_name_encode(name, true, true, out) == 0)
+    const struct tally_cores *all = tally_cores();
+    char name[64];
+    for (int i = 0; i < all->count; i++) {
+        snprintf(name, sizeof(name), "%.31s/slots/", all->cores[i].name);
+        if (all->cores[i].type == type && tally_kernel_name_encode(name, true, true, out) == 0)
             return out->config == SLOTS;
     }
     return false;

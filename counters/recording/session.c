@@ -3,6 +3,7 @@
 #include "agent/attr.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "events/cores.h"
 #include "recording/handout.h"
 #include "recording/seal.h"
 #include "recording/watch.h"
@@ -184,9 +185,20 @@ static void set_drifting(struct tally_counter *counter, uint32_t index)
         counter->period += counter->period / 61 * index;
 }
 
+/* Groups are of one core type each; what no core type counts goes with the first of its kind. */
+static uint32_t leader_of(const struct tally_control *control, const uint32_t *core_types)
+{
+    uint32_t last = control->counter_count - 1;
+    for (uint32_t i = 0; i < last; i++)
+        if (core_types[i] == core_types[last])
+            return i;
+    return last;
+}
+
 static int set_counters(struct tally_control *control, const struct tally_event_list *events,
                         bool is_clock)
 {
+    uint32_t core_types[TALLY_MAX_COUNTERS];
     for (int i = 0; i < events->count; i++)
         for (int k = 0; k < events->events[i].term_count; k++) {
             if (control->counter_count == TALLY_MAX_COUNTERS)
@@ -194,6 +206,9 @@ static int set_counters(struct tally_control *control, const struct tally_event_
                                    TALLY_MAX_COUNTERS);
             struct tally_counter *counter = &control->counters[control->counter_count++];
             set_counter(counter, &events->events[i], &events->events[i].terms[k]);
+            const struct tally_core *core = tally_core_of(&events->events[i].terms[k]);
+            core_types[control->counter_count - 1] = core ? core->type : 0;
+            counter->leader = leader_of(control, core_types);
             if (events->events[i].is_clock)
                 set_drifting(counter, control->counter_count - 1);
             if (is_clock && control->counter_count > 1)

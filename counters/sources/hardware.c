@@ -12,6 +12,7 @@
  */
 #include "base/buffer.h"
 #include "base/error.h"
+#include "events/cores.h"
 #include "events/papi.h"
 #include "events/perf.h"
 #include "sources/kernel_counter.h"
@@ -100,8 +101,9 @@ static bool papi_can_take(const struct tally_source_context *context,
                           const struct tally_event *event)
 {
     for (int i = 0; i < event->term_count; i++)
-        if (tally_slots_role(&event->terms[i]) != TALLY_SLOTS_NONE)
-            return false; /* PAPI groups as it likes */
+        if (tally_slots_role(&event->terms[i]) != TALLY_SLOTS_NONE || /* it groups as it likes, */
+            tally_core_of(&event->terms[i]))                          /* and adds no core types */
+            return false;
     return event->term_count > 0 && !event->terms[0].precise && tally_perf_check(event) == 0 &&
            domain_of(event) == context->domain;
 }

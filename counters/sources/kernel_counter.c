@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "sources/terms.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -62,38 +63,17 @@ void tally_kernel_counter_enable(const struct tally_kernel_counter *counter)
         tally_perf_enable(counter->fds[i]);
 }
 
-/* Scales what was counted to the time in which it should have been. */
-static int read_term(int fd, double *value, double *running, double *enabled_ns)
-{
-    struct tally_perf_value raw;
-    if (tally_perf_read(fd, &raw) < 0)
-        return TALLY_ERROR;
-    *enabled_ns = (double)raw.enabled;
-    *running = raw.enabled ? (double)raw.running / (double)raw.enabled : 1;
-    if (raw.enabled && !raw.running)
-        return TALLY_ERROR;
-    *value = (double)raw.value / *running;
-    return 0;
-}
-
 void tally_kernel_counter_read(struct tally_kernel_counter *counter, struct tally_count *count)
 {
-    double sum = 0;
-    *count = (struct tally_count){.missing = true, .why = counter->why};
-    for (int i = 0; i < counter->open_count; i++) {
-        double value, running;
-        if (read_term(counter->fds[i], &value, &running, &count->enabled_ns) < 0) {
-            count->why = "it never got a counter of the processor";
-            return;
-        }
-        sum += counter->event->terms[i].factor * value;
-        if (i == 0 || running < count->running)
-            count->running = running;
-    }
-    if (counter->open_count == 0)
-        return;
-    count->missing = false;
-    count->value = sum > 0 ? (uint64_t)(sum + 0.5) : 0;
+    struct tally_perf_value terms[TALLY_MAX_TERMS];
+    bool fine = counter->open_count > 0;
+    for (int i = 0; i < counter->open_count && fine; i++)
+        fine = tally_perf_read(counter->fds[i], &terms[i]) == 0;
+    if (fine)
+        tally_count_terms(counter->event, terms, count);
+    else
+        *count = (struct tally_count){.missing = true,
+                                      .why = counter->why ? counter->why : TALLY_NO_COUNTER};
 }
 
 void tally_kernel_counter_close(struct tally_kernel_counter *counter)

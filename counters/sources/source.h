@@ -19,6 +19,7 @@ struct tally_count {
     uint64_t value;    /* in the event's unit, scaled up when multiplexed */
     double running;    /* share of the time it was enabled that it was really counting, 0..1 */
     double enabled_ns; /* time in which it should have been counting; 0 where not known */
+    double core_share; /* of one core type's event: share of the time on cores of it; else 0 */
     const char *why;   /* when missing: borrowed sentence, else NULL */
 };
 

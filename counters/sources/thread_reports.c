@@ -10,7 +10,7 @@
 struct read_record {
     struct perf_event_header header;
     uint32_t pid, tid;
-    struct thread_sums sums;
+    struct tally_perf_value sums;
 };
 
 struct task_record {
@@ -53,7 +53,7 @@ static struct reported_thread *follow(struct thread_reports *reports, uint32_t p
 static void add_counts(struct thread_reports *reports, int term, const struct read_record *record)
 {
     struct reported_thread *thread = follow(reports, record->pid, record->tid);
-    struct thread_sums *sums = &thread->sums[term];
+    struct tally_perf_value *sums = &thread->sums[term];
     thread->has_counts = true;
     sums->value += record->sums.value;
     sums->enabled += record->sums.enabled;

@@ -5,6 +5,8 @@
 #ifndef TALLY_SOURCES_THREAD_REPORTS_H
 #define TALLY_SOURCES_THREAD_REPORTS_H
 
+#include "events/perf.h"
+
 #include <linux/perf_event.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,17 +15,13 @@
 
 enum { THREAD_REPORTS_BUFFER = 32 << 10 }; /* bytes behind the first page */
 
-struct thread_sums {
-    uint64_t value, enabled, running;
-};
-
 /* A thread of which records came in. */
 struct reported_thread {
     uint64_t key; /* pid and tid */
     char name[16];
     bool has_counts;
     UT_hash_handle hh;
-    struct thread_sums sums[]; /* one per term */
+    struct tally_perf_value sums[]; /* one per term */
 };
 
 /* A thread began or was named; the buffers of several processors are put in order by time. */

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "events/perf.h"
 #include "events/slots.h"
+#include "sources/terms.h"
 #include "sources/thread_reports.h"
 
 #include <errno.h>
@@ -228,44 +229,23 @@ void tally_threads_follow(struct tally_threads *threads, int process)
 
 /* What came of it */
 
-/* `sums` are those of the event's terms. */
-static void count_event(const struct tally_event *event, const struct thread_sums *sums,
-                        struct tally_count *count)
-{
-    double value = 0;
-    *count = (struct tally_count){.running = 1};
-    for (int k = 0; k < event->term_count; k++) {
-        const struct thread_sums *term = &sums[k];
-        double running = term->enabled ? (double)term->running / (double)term->enabled : 1;
-        if (term->enabled && !term->running) {
-            *count = (struct tally_count){.missing = true,
-                                          .why = "it never got a counter of the processor"};
-            return;
-        }
-        if (running < count->running)
-            count->running = running;
-        value += event->terms[k].factor * (double)term->value / running;
-    }
-    count->value = value > 0 ? (uint64_t)(value + 0.5) : 0;
-}
-
-static void fill_row(const struct tally_threads *threads, const struct thread_sums *sums,
+static void fill_row(const struct tally_threads *threads, const struct tally_perf_value *sums,
                      struct tally_thread_count *row)
 {
     for (int i = 0, first = 0; i < threads->event_count; i++) {
-        count_event(&threads->events[i], sums + first, &row->counts[i]);
+        tally_count_terms(&threads->events[i], sums + first, &row->counts[i]);
         first += threads->events[i].term_count;
     }
 }
 
 /* What no thread has reported: those that still run, or reports that were lost. */
-static int fill_rest(struct tally_threads *threads, struct thread_sums *rest,
+static int fill_rest(struct tally_threads *threads, struct tally_perf_value *rest,
                      struct tally_thread_count *row, bool *is_any)
 {
     *is_any = threads->reports.lost;
     for (int i = 0; i < threads->term_count; i++) {
         struct tally_perf_value total;
-        struct thread_sums *left = &rest[i];
+        struct tally_perf_value *left = &rest[i];
         if (tally_perf_read(threads->terms[i].counter, &total) < 0)
             return tally_error("the counts of the threads cannot be read.");
         left->value = total.value > left->value ? total.value - left->value : 0;
@@ -289,7 +269,7 @@ static void name_row(const struct tally_threads *threads, const struct reported_
     snprintf(row->process, sizeof(row->process), "%s", process ? process->name : "");
 }
 
-static void add_sums(struct thread_sums *all, const struct thread_sums *more, int count)
+static void add_sums(struct tally_perf_value *all, const struct tally_perf_value *more, int count)
 {
     for (int i = 0; i < count; i++) {
         all[i].value += more[i].value;
@@ -301,7 +281,7 @@ static void add_sums(struct thread_sums *all, const struct thread_sums *more, in
 int tally_threads_finish(struct tally_threads *threads, const struct tally_thread_count **out,
                          bool *lost)
 {
-    struct thread_sums rest[MAX_TERMS] = {0};
+    struct tally_perf_value rest[MAX_TERMS] = {0};
     bool is_any = false;
     int count = 0;
     drain_all(threads);

@@ -75,17 +75,16 @@ static bool is_part(const struct perf_event_attr *attr)
 static struct perf_event_attr played(const struct perf_event_attr *asked)
 {
     struct perf_event_attr attr = *asked;
-    bool is_cycles =
-        attr.type == PERF_TYPE_HARDWARE && (attr.config & 0xffffffff) == PERF_COUNT_HW_CPU_CYCLES;
+    bool is_cycles = attr.type == PERF_TYPE_HARDWARE && attr.config == PERF_COUNT_HW_CPU_CYCLES;
     const char *kind = getenv("FAKE_PMU");
     bool is_dead = kind && !strcmp(kind, "dead");
     attr.type = PERF_TYPE_SOFTWARE;
     attr.precise_ip = 0;
     attr.config = is_cycles ? PERF_COUNT_SW_TASK_CLOCK : PERF_COUNT_SW_PAGE_FAULTS;
     attr.config1 = attr.config2 = 0;
-    if (is_dead || (is_cycles && core_of(asked) == ATOM))
+    if (is_dead)
         attr.config = PERF_COUNT_SW_DUMMY;
-    if (getenv("FAKE_HYBRID") && core_of(asked) == CORE && !is_cycles)
+    if (getenv("FAKE_HYBRID") && core_of(asked) == CORE)
         attr.exclude_kernel = 1;
     if (core_of(asked) == ATOM)
         attr.exclude_user = 1;

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "base/error.h"
+#include "events/cores.h"
 #include "events/group.h"
 #include "events/kernel_names.h"
 
@@ -197,8 +198,6 @@ static void write_file(const char *folder, const char *name, const char *text)
 static void test_kernel_names(void **state)
 {
     char folder[] = "/tmp/devices-XXXXXX", command[64];
-    char names[TALLY_MAX_CORE_TYPES][32];
-    uint32_t types[TALLY_MAX_CORE_TYPES];
     struct tally_term term;
     (void)state;
     assert_non_null(mkdtemp(folder));
@@ -211,10 +210,10 @@ static void test_kernel_names(void **state)
     write_file(folder, "cpu_atom/format/event", "config:0-7,32-35\n");
     write_file(folder, "software/type", "1\n");
     tally_kernel_names_from(folder);
-    assert_int_equal(tally_core_types(names, types), 2);
-    assert_string_equal(names[0], "cpu_atom");
-    assert_int_equal(types[0], 10);
-    assert_string_equal(names[1], "cpu_core");
+    assert_int_equal(tally_cores()->count, 2);
+    assert_string_equal(tally_cores()->cores[0].name, "cpu_atom");
+    assert_int_equal(tally_cores()->cores[0].type, 10);
+    assert_string_equal(tally_cores()->cores[1].name, "cpu_core");
     assert_true(tally_kernel_name_exists("cpu_core/slots/"));
     assert_false(tally_kernel_name_exists("cpu_atom/slots/"));
     assert_int_equal(tally_kernel_name_encode("cpu_core/slots/", true, false, &term), 0);
