@@ -51,6 +51,8 @@ static int run_program(struct record *record, struct tally_session *session,
     record->run.watch_ns = news.watch_ns;
     if (news.watch_gap)
         tally_run_note(&record->run, "%s", news.watch_gap);
+    if (news.tasks_gap)
+        tally_run_note(&record->run, "%s", news.tasks_gap);
     if (!news.images)
         tally_run_note(&record->run, "no process could be sampled: the program is static or "
                                      "set-user-ID, and only its totals are known.");

@@ -37,6 +37,12 @@ static void print_place(FILE *out, const struct tally_diagnosis *diagnosis)
     fprintf(out, ", %.0f points of it in %s", 100 * place->share * group / wall, function->name);
     if (*function->file)
         fprintf(out, " %s:%" PRIu32, tally_text_short_path(function->file), place->line);
+    if (place->tasks)
+        fprintf(out, " (awaited by %s%" PRIu32 " task%s)",
+                place->is_about    ? "up to about "
+                : place->tasks > 1 ? "up to "
+                                   : "",
+                place->tasks, place->tasks > 1 ? "s" : "");
 }
 
 void tally_diagnosis_line(FILE *out, const struct tally_diagnosis *diagnosis)
@@ -110,11 +116,10 @@ static void print_accounts(FILE *out, const struct tally_diagnosis *diagnosis)
     }
 }
 
-/* The watcher sees the thread that waits, not the tasks whose turn it may be next. */
+/* Where the interpreter does not tell which tasks await. */
 static void print_loops(FILE *out, const struct tally_diagnosis *diagnosis)
 {
-    const struct tally_evidence *evidence = &diagnosis->subjects[0].evidence;
-    if (evidence->accounts[TALLY_STATE_POLL] > 0.01 * wall_of(evidence))
+    if (diagnosis->untold_share > 0.01)
         fputs("\nWaiting in an event loop (poll) is the loop's: which of its tasks awaited is not "
               "known.\n",
               out);

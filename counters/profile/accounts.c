@@ -302,12 +302,13 @@ static void place_waits(struct cells *cells, const struct tally_accounts *accoun
         double weight = (double)look->duration_ns *
                         (look->is_whole ? account->whole_scale : account->part_scale);
         value->samples++;
-        if (look->is_whole) {
+        if (look->is_whole && !look->is_estimated) {
             value->exact += weight;
             continue;
         }
+        /* A whole wait that was divided by tasks drawn at random is as many draws. */
         value->sampled += weight;
-        value->squares += weight * weight;
+        value->squares += weight * weight / (look->is_whole ? look->taken : 1);
     }
     for (size_t i = 0; i < profile->thread_count; i++) {
         const double *states = accounts->threads[i].states;

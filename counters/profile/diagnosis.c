@@ -283,6 +283,41 @@ static uint32_t own_path(const struct tally_profile *profile, uint32_t path)
     return path;
 }
 
+/* Whether the program's verdict is about this thread, too. */
+static bool is_followed(const struct tally_diagnosis *diagnosis, uint32_t main, uint32_t thread)
+{
+    const struct tally_profile *profile = profile_of(diagnosis);
+    return thread == main || (diagnosis->replaced_share > 0.5 &&
+                              profile->threads[thread].process == profile->threads[main].process);
+}
+
+/* How many tasks waited at the place, and how much of event loops is told by no task. */
+static void find_tasks(struct tally_diagnosis *diagnosis, uint32_t main)
+{
+    const struct tally_profile *profile = profile_of(diagnosis);
+    struct tally_place *place = &diagnosis->place;
+    double untold = 0, wall = 0;
+    uint32_t at_once = 0;
+    for (size_t i = 0; i < profile->look_count; i++) {
+        const struct tally_look *look = &profile->looks[i];
+        if (!is_followed(diagnosis, main, look->thread))
+            continue;
+        const struct tally_path *path = &profile->paths[own_path(profile, look->path)];
+        at_once = look->goes_on ? at_once : 0;
+        if (place->share > 0 && path->function == place->function && path->line == place->line)
+            at_once += look->tasks;
+        if (at_once > place->tasks) {
+            place->tasks = at_once;
+            place->is_about = look->is_estimated;
+        }
+        wall += (double)look->duration_ns;
+        if (look->state == TALLY_STATE_POLL && !look->tasks)
+            untold += (double)look->duration_ns;
+    }
+    if (wall > 0)
+        diagnosis->untold_share = untold / wall;
+}
+
 static void find_place(struct tally_diagnosis *diagnosis, uint32_t main)
 {
     const struct tally_profile *profile = &diagnosis->accounts->as_profile;
@@ -292,9 +327,7 @@ static void find_place(struct tally_diagnosis *diagnosis, uint32_t main)
     struct tally_place *places = NULL;
     for (size_t i = 0; i < profile->cell_count; i++) {
         const struct tally_cell *cell = &profile->cells[i];
-        bool is_meant = cell->thread == main ||
-                        (diagnosis->replaced_share > 0.5 &&
-                         profile->threads[cell->thread].process == profile->threads[main].process);
+        bool is_meant = is_followed(diagnosis, main, cell->thread);
         double amount = 0;
         for (int account = 0; account < TALLY_ACCOUNTS && is_meant; account++) {
             int event = diagnosis->accounts->event_of[account];
@@ -313,7 +346,7 @@ static void find_place(struct tally_diagnosis *diagnosis, uint32_t main)
             at++;
         if (at == count) {
             places = tally_realloc(places, ++count, sizeof(*places));
-            places[at] = (struct tally_place){path->function, path->line, 0};
+            places[at] = (struct tally_place){.function = path->function, .line = path->line};
         }
         places[at].share += amount;
     }
@@ -429,6 +462,7 @@ struct tally_diagnosis *tally_diagnosis_new(const struct tally_accounts *account
         tally_judge(&diagnosis->subjects[i].evidence, &diagnosis->subjects[i].finding);
     }
     find_place(diagnosis, main);
+    find_tasks(diagnosis, main);
     free(kinds);
     return diagnosis;
 }

@@ -31,7 +31,9 @@ struct tally_subject {
 
 struct tally_place { /* where in the program's own code the verdict's time is */
     uint32_t function, line;
-    double share; /* of the program's wall time; 0: no place is known */
+    double share;   /* of the program's wall time; 0: no place is known */
+    uint32_t tasks; /* of an event loop, that waited there at once, at most; 0: none */
+    bool is_about;  /* some looks knew of their tasks by a sample */
 };
 
 struct tally_diagnosis {
@@ -42,6 +44,7 @@ struct tally_diagnosis {
     double replaced_share; /* of the main thread's wall time, spent waiting for own threads */
     bool has_counters;     /* hardware or simulated counters are there */
     bool has_waits;
+    double untold_share; /* of the wall time: in event loops, for which tasks is not known */
 };
 
 /*

@@ -221,8 +221,10 @@ static void take_object(struct builder *builder, const struct image_state *state
     free(path);
 }
 
+/* `part` is NULL for whole looks. */
 static void take_wait(struct builder *builder, struct image_state *state,
-                      const struct slot_state *slot, const struct tally_wait *wait)
+                      const struct slot_state *slot, const struct tally_wait *wait,
+                      const struct tally_await *part)
 {
     if (wait->state >= TALLY_STATES)
         return;
@@ -234,6 +236,12 @@ static void take_wait(struct builder *builder, struct image_state *state,
         .is_whole = wait->is_whole,
         .begin_ns = wait->begin_ns,
         .duration_ns = wait->duration_ns};
+    if (part) {
+        look.tasks = part->tasks;
+        look.taken = part->taken ? part->taken : 1;
+        look.is_estimated = part->is_estimated;
+        look.goes_on = part->goes_on;
+    }
     build_look(builder, &look);
 }
 
@@ -241,6 +249,7 @@ static void take_record(struct builder *builder, struct image_state *state, stru
                         const void *record)
 {
     const struct tally_thread *thread = record;
+    const struct tally_await *part = record;
     switch (*(const uint8_t *)record) {
     case TALLY_RECORD_SAMPLE:
     case TALLY_RECORD_SAMPLE_WIDE:
@@ -262,7 +271,10 @@ static void take_record(struct builder *builder, struct image_state *state, stru
         build_lifetime(builder, state->process, state->number, record);
         break;
     case TALLY_RECORD_WAIT:
-        take_wait(builder, state, slot, record);
+        take_wait(builder, state, slot, record, NULL);
+        break;
+    case TALLY_RECORD_AWAIT:
+        take_wait(builder, state, slot, &part->wait, part);
         break;
     default:
         break;

@@ -81,6 +81,9 @@ struct tally_look {
     enum tally_state state;
     bool is_whole;
     uint64_t begin_ns, duration_ns;
+    /* In an event loop, a part of a look; see tally_await. */
+    uint32_t tasks, taken; /* 0: it is no part */
+    bool is_estimated, goes_on;
 };
 
 struct tally_profile {

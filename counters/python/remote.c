@@ -6,18 +6,19 @@
 
 static const unsigned char *block_at(struct py_remote *remote, uint64_t block)
 {
+    struct py_remote_cache *cache = remote->cache;
     size_t at = block % PY_REMOTE_BLOCKS;
-    if (remote->blocks[at] == block + 1)
-        return remote->bytes[at];
-    struct iovec local = {remote->bytes[at], PY_REMOTE_BLOCK};
+    if (cache->numbers[at] == block + 1)
+        return cache->bytes[at];
+    struct iovec local = {cache->bytes[at], PY_REMOTE_BLOCK};
     struct iovec other = {(void *)(uintptr_t)(block * PY_REMOTE_BLOCK), PY_REMOTE_BLOCK};
-    remote->blocks[at] = 0;
+    cache->numbers[at] = 0;
     if (process_vm_readv(remote->pid, &local, 1, &other, 1, 0) != PY_REMOTE_BLOCK) {
         remote->error = errno;
         return NULL;
     }
-    remote->blocks[at] = block + 1;
-    return remote->bytes[at];
+    cache->numbers[at] = block + 1;
+    return cache->bytes[at];
 }
 
 static const void *view(struct py_memory *memory, uint64_t address, size_t size)
@@ -29,25 +30,26 @@ static const void *view(struct py_memory *memory, uint64_t address, size_t size)
     if (!bytes || offset + size <= PY_REMOTE_BLOCK)
         return bytes ? bytes + offset : NULL;
     size_t first = PY_REMOTE_BLOCK - offset;
-    memcpy(remote->joined, bytes + offset, first);
+    memcpy(remote->cache->joined, bytes + offset, first);
     bytes = block_at(remote, block + 1);
     if (!bytes)
         return NULL;
-    memcpy(remote->joined + first, bytes, size - first);
-    return remote->joined;
+    memcpy(remote->cache->joined + first, bytes, size - first);
+    return remote->cache->joined;
 }
 
-void py_remote_init(struct py_remote *remote, pid_t pid)
+void py_remote_init(struct py_remote *remote, pid_t pid, struct py_remote_cache *cache)
 {
     remote->memory.view = view;
     remote->pid = pid;
     remote->error = 0;
+    remote->cache = cache;
     py_remote_forget(remote);
 }
 
 void py_remote_forget(struct py_remote *remote)
 {
-    memset(remote->blocks, 0, sizeof(remote->blocks));
+    memset(remote->cache->numbers, 0, sizeof(remote->cache->numbers));
 }
 
 static bool read_word(struct py_memory *memory, uint64_t address, uint64_t *word)

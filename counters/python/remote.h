@@ -10,19 +10,25 @@
 
 #include <sys/types.h>
 
-enum { PY_REMOTE_BLOCK = 1024, PY_REMOTE_BLOCKS = 32 };
+enum { PY_REMOTE_BLOCK = 4096, PY_REMOTE_BLOCKS = 128 };
 
-/* Blocks of memory once read are kept until py_remote_forget(). */
+/* Blocks of memory, kept until py_remote_forget(). Several processes may share one in turn. */
+struct py_remote_cache {
+    uint64_t numbers[PY_REMOTE_BLOCKS]; /* block number + 1; 0: none */
+    unsigned char bytes[PY_REMOTE_BLOCKS][PY_REMOTE_BLOCK];
+    unsigned char joined[PY_VIEW_MAX]; /* what lies in two blocks */
+};
+
 struct py_remote {
     struct py_memory memory;
     pid_t pid;
-    int error;                         /* errno of the last block that could not be read */
-    uint64_t blocks[PY_REMOTE_BLOCKS]; /* block number + 1; 0: none */
-    unsigned char bytes[PY_REMOTE_BLOCKS][PY_REMOTE_BLOCK];
-    unsigned char joined[PY_VIEW_MAX];
+    int error;                     /* errno of the last block that could not be read */
+    struct py_remote_cache *cache; /* borrowed */
 };
 
-void py_remote_init(struct py_remote *remote, pid_t pid);
+void py_remote_init(struct py_remote *remote, pid_t pid, struct py_remote_cache *cache);
+
+/* To be called when the process has run on, or the cache was another's. */
 void py_remote_forget(struct py_remote *remote);
 
 struct py_thread_state {

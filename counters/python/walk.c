@@ -23,7 +23,7 @@ static uint64_t untagged(uint64_t reference)
     return reference & ~UINT64_C(3);
 }
 
-static uint32_t instruction_of(const struct py_layout *layout, uint64_t code, uint64_t ip)
+uint32_t py_instruction(const struct py_layout *layout, uint64_t code, uint64_t ip)
 {
     uint64_t start = code + layout->code_start;
     if (ip < start || ip - start > UINT32_MAX)
@@ -55,7 +55,7 @@ enum py_walk_end py_walk(const struct py_layout *layout, struct py_memory *memor
                 return PY_WALK_TRUNCATED;
             uint64_t code = untagged(word_at(bytes, layout->frame_code));
             uint64_t ip = word_at(bytes, layout->frame_ip);
-            frames[(*count)++] = (struct py_frame){code, instruction_of(layout, code, ip)};
+            frames[(*count)++] = (struct py_frame){code, py_instruction(layout, code, ip)};
         }
         frame = word_at(bytes, layout->frame_previous);
     }

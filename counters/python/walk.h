@@ -31,6 +31,9 @@ struct py_frame {
     uint32_t instruction; /* in code units of 2 bytes; PY_NO_INSTRUCTION before the first */
 };
 
+/* The instruction at `ip` of the code object at `code`. */
+uint32_t py_instruction(const struct py_layout *layout, uint64_t code, uint64_t ip);
+
 enum py_walk_end {
     PY_WALK_COMPLETE,
     PY_WALK_TRUNCATED,  /* more than `room` frames; the innermost ones were kept */

@@ -114,6 +114,7 @@ enum tally_record_type {
     TALLY_RECORD_OBJECT = 8,
     TALLY_RECORD_LIFE = 9,
     TALLY_RECORD_WAIT = 10,
+    TALLY_RECORD_AWAIT = 11,
 };
 
 /* Nodes that are no call path. */
@@ -260,6 +261,20 @@ struct tally_wait {
     uint32_t node; /* where it waits; TALLY_NODE_STARTUP for states that are no waiting */
     uint32_t holder;
     uint64_t begin_ns, duration_ns;
+};
+
+/*
+ * A part of a look at a thread that waits in its event loop: what falls to the tasks that wait at
+ * one place. The parts of a look follow one another, in the file as in time, and sum to its
+ * duration. Of more tasks than can be looked at some are taken at random; `tasks` is then an
+ * estimate.
+ */
+struct tally_await {
+    struct tally_wait wait; /* type TALLY_RECORD_AWAIT; its node is the innermost coroutine */
+    uint32_t tasks;         /* that wait there */
+    uint16_t taken;         /* of these, so many were looked at */
+    uint8_t is_estimated;
+    uint8_t goes_on; /* not the first part of its look */
 };
 
 static inline uint32_t tally_padded(uint32_t size)

@@ -319,6 +319,31 @@ static void look_at_kernel(const struct tally_eye *eye, enum tally_sight most,
     /* Uninterruptible sleep is the disk's, unless it is for another thread's page tables. */
     if (told != TALLY_STATE_OTHER || strstr(function, "rwsem") || strstr(function, "mmap"))
         out->state = told;
+    out->is_poll = told == TALLY_STATE_POLL;
+}
+
+static bool is_poll(long number)
+{
+    switch (number) {
+#ifdef SYS_poll
+    case SYS_poll:
+#endif
+#ifdef SYS_select
+    case SYS_select:
+#endif
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait:
+#endif
+#ifdef SYS_epoll_pwait2
+    case SYS_epoll_pwait2:
+#endif
+    case SYS_ppoll:
+    case SYS_pselect6:
+    case SYS_epoll_pwait:
+        return true;
+    default:
+        return false;
+    }
 }
 
 void tally_look(struct tally_eye *eye, enum tally_sight most, struct tally_seen *out)
@@ -346,6 +371,7 @@ void tally_look(struct tally_eye *eye, enum tally_sight most, struct tally_seen 
     for (int i = 0; i < 6; i++)
         args[i] = strtoull(at, &at, 16);
     out->state = state_of_call(eye, number, args);
+    out->is_poll = is_poll(number);
     out->waited_at = args[0];
 }
 

@@ -43,6 +43,7 @@ enum tally_sight {
 struct tally_seen {
     enum tally_sight sight;
     enum tally_state state; /* RUNNING stands for RUNNABLE too, which look alike */
+    bool is_poll;           /* in poll, select or epoll, whatever for */
     uint64_t waited_at;     /* GIL: address of what it waits for */
 };
 

@@ -419,6 +419,8 @@ static uint64_t record_size(const unsigned char *bytes, uint32_t room, uint32_t 
         return sizeof(struct tally_life);
     case TALLY_RECORD_WAIT:
         return sizeof(struct tally_wait);
+    case TALLY_RECORD_AWAIT:
+        return sizeof(struct tally_await);
     default:
         return 0;
     }

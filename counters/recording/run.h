@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TALLY_RUN_FORMAT = 2, TALLY_MAX_NOTES = 8 };
+enum { TALLY_RUN_FORMAT = 3, TALLY_MAX_NOTES = 8 };
 
 struct tally_run_event {
     struct tally_event event;

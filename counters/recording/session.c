@@ -612,6 +612,7 @@ struct tally_session_news tally_session_news(const struct tally_session *session
         .images = (uint32_t)session->image_count,
         .watch_ns = session->watch ? tally_watch_cost(session->watch) : 0,
         .watch_gap = session->watch ? tally_watch_gap(session->watch) : NULL,
+        .tasks_gap = session->watch ? tally_watch_tasks_gap(session->watch) : NULL,
     };
 }
 

@@ -76,6 +76,7 @@ struct tally_session_news {
     uint32_t images;
     uint64_t watch_ns;     /* CPU time that watching has cost */
     const char *watch_gap; /* the sentence what the watcher could not see; NULL: nothing */
+    const char *tasks_gap; /* likewise, of what event loops wait for */
 };
 struct tally_session_news tally_session_news(const struct tally_session *session);
 

@@ -4,6 +4,7 @@
 #include "recording/look.h"
 #include "recording/waits.h"
 #include "recording/watch_python.h"
+#include "recording/watch_tasks.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,8 +33,9 @@ struct thread {
     uint64_t tstate;  /* 0: not known */
     struct tally_times times;
     uint64_t looked_ns;
-    struct tally_wait wait; /* seen last and not written yet; tid 0: none */
-    bool is_seen;           /* by the last listing */
+    struct tally_wait wait;          /* seen last and not written yet; tid 0: none */
+    struct tally_division *division; /* of that wait, among tasks; NULL: there never was one */
+    bool is_seen;                    /* by the last listing */
 };
 
 struct process {
@@ -65,8 +67,10 @@ struct tally_watch {
     size_t process_count;
     struct process **processes;
     struct py_frame frames[TALLY_WATCHED_FRAMES];
+    struct py_remote_cache cache; /* of the process that is looked at */
     char gap[256];
     pid_t doubted; /* whose gap it is, if that is not sure yet; else 0 */
+    char tasks_gap[256];
 };
 
 static uint64_t clock_ns(clockid_t clock)
@@ -112,6 +116,11 @@ const char *tally_watch_gap(const struct tally_watch *watch)
     return watch->gap[0] ? watch->gap : NULL;
 }
 
+const char *tally_watch_tasks_gap(const struct tally_watch *watch)
+{
+    return watch->tasks_gap[0] ? watch->tasks_gap : NULL;
+}
+
 void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
                      const struct tally_image_header *header)
 {
@@ -123,7 +132,7 @@ void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
     process->header = header;
     process->task = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     process->listed_threads = UINT32_MAX;
-    tally_watched_python_init(&process->python, pid, header, watch->frames);
+    tally_watched_python_init(&process->python, pid, header, watch->frames, &watch->cache);
     watch->processes =
         tally_realloc(watch->processes, watch->process_count + 1, sizeof(struct process *));
     watch->processes[watch->process_count++] = process;
@@ -151,7 +160,10 @@ static void put(struct tally_watch *watch, struct process *process, const void *
 
 static void put_wait(struct tally_watch *watch, struct process *process, struct thread *thread)
 {
-    if (thread->wait.tid)
+    const struct tally_division *division = thread->division;
+    if (thread->wait.tid && division && division->taken)
+        tally_division_put(division, &thread->wait, process->waits);
+    else if (thread->wait.tid)
         put(watch, process, &thread->wait, sizeof(thread->wait));
     thread->wait.tid = 0;
 }
@@ -235,6 +247,7 @@ static void drop_thread(struct tally_watch *watch, struct process *process, size
     struct thread *thread = &process->threads[index];
     put_wait(watch, process, thread);
     tally_eye_close(&thread->eye);
+    free(thread->division);
     process->thread_count--;
     memmove(thread, thread + 1, (process->thread_count - index) * sizeof(*thread));
 }
@@ -316,6 +329,19 @@ static void note_sight(struct tally_watch *watch, struct process *process, enum 
     }
 }
 
+/* How the wait that was just seen is divided among the tasks of an event loop. */
+static void divide(struct tally_watch *watch, struct process *process, struct thread *thread,
+                   const struct tally_times *times, uint32_t node)
+{
+    if (!thread->division)
+        thread->division = tally_alloc_zeroed(1, sizeof(*thread->division));
+    enum tally_tasks_gap gap =
+        tally_watched_tasks_divide(&process->python, process->waits, &thread->eye, times->slices,
+                                   thread->tstate, node, thread->division);
+    if (!watch->tasks_gap[0])
+        tally_tasks_gap_tell(gap, process->pid, watch->tasks_gap, sizeof(watch->tasks_gap));
+}
+
 static void look_at(struct tally_watch *watch, struct process *process, struct thread *thread,
                     const struct tally_times *times, uint64_t now)
 {
@@ -346,6 +372,10 @@ static void look_at(struct tally_watch *watch, struct process *process, struct t
             look.node = TALLY_NODE_LOST;
     }
     take_look(watch, process, thread, &look);
+    if (thread->division)
+        thread->division->taken = 0;
+    if (seen.is_poll && look.node >= TALLY_NODE_FIRST)
+        divide(watch, process, thread, times, look.node);
 }
 
 /* Returns whether the thread is still there. */

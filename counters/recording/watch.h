@@ -38,4 +38,7 @@ uint64_t tally_watch_cost(const struct tally_watch *watch);
 /* The sentence what could not be seen, and why; NULL if nothing. Borrowed. */
 const char *tally_watch_gap(const struct tally_watch *watch);
 
+/* Likewise, of the tasks that event loops wait for. */
+const char *tally_watch_tasks_gap(const struct tally_watch *watch);
+
 #endif

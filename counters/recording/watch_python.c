@@ -1,6 +1,7 @@
 #include "recording/watch_python.h"
 
 #include "base/buffer.h"
+#include "recording/watch_tasks.h"
 
 #include <stdlib.h>
 
@@ -10,15 +11,17 @@ enum {
 };
 
 void tally_watched_python_init(struct tally_watched_python *python, pid_t pid,
-                               const struct tally_image_header *header, struct py_frame *frames)
+                               const struct tally_image_header *header, struct py_frame *frames,
+                               struct py_remote_cache *cache)
 {
     *python = (struct tally_watched_python){.header = header, .frames = frames};
-    py_remote_init(&python->remote, pid);
+    py_remote_init(&python->remote, pid, cache);
 }
 
 void tally_watched_python_release(struct tally_watched_python *python)
 {
     free(python->states);
+    tally_watched_tasks_free(python->tasks);
 }
 
 void tally_watched_python_find(struct tally_watched_python *python)
@@ -70,17 +73,17 @@ static uint32_t node_of_state(struct tally_watched_python *python, struct tally_
 {
     struct tally_waits_interpreter interpreter = {python->layout, &python->remote.memory,
                                                   python->header->code_type};
-    size_t depth;
+    python->depth = 0;
     if (!waits)
         return TALLY_NODE_LOST;
     enum py_walk_end end =
-        py_walk(python->layout, interpreter.memory, tstate, python->frames, room, &depth);
+        py_walk(python->layout, interpreter.memory, tstate, python->frames, room, &python->depth);
     if (end == PY_WALK_UNREADABLE)
         return TALLY_NODE_LOST;
-    if (!depth)
+    if (!python->depth)
         return TALLY_NODE_NATIVE;
     uint32_t root = end == PY_WALK_TRUNCATED && room > 1 ? TALLY_NODE_TRUNCATED : 0;
-    return tally_waits_node(waits, &interpreter, python->frames, depth, root);
+    return tally_waits_node(waits, &interpreter, python->frames, python->depth, root);
 }
 
 uint32_t tally_watched_python_path(struct tally_watched_python *python, struct tally_waits *waits,

@@ -19,13 +19,16 @@ struct tally_watched_python {
     const struct py_layout *layout;          /* NULL: no interpreter yet */
     struct py_remote remote;
     struct py_frame *frames; /* borrowed room for TALLY_WATCHED_FRAMES */
+    size_t depth;            /* of the path that was walked last, which is in `frames` */
     struct py_thread_state *states;
     size_t state_count;
-    uint64_t states_ns; /* when they were listed */
+    uint64_t states_ns;                /* when they were listed */
+    struct tally_watched_tasks *tasks; /* NULL: no event loop was seen */
 };
 
 void tally_watched_python_init(struct tally_watched_python *python, pid_t pid,
-                               const struct tally_image_header *header, struct py_frame *frames);
+                               const struct tally_image_header *header, struct py_frame *frames,
+                               struct py_remote_cache *cache);
 void tally_watched_python_release(struct tally_watched_python *python);
 
 /* Looks whether there is an interpreter by now. */

@@ -96,14 +96,15 @@ static void *run(void *argument)
 static struct tally_seen seen_of(void (*wait)(void), enum tally_sight most, uint64_t runtime)
 {
     const struct timespec start = {.tv_nsec = 50000000};
-    static struct py_remote remote;
+    static struct py_remote_cache cache;
+    struct py_remote remote;
     struct tally_seen seen;
     struct tally_times times;
     pthread_t thread;
     waiting = 0;
     assert_int_equal(pthread_create(&thread, NULL, run, &wait), 0);
     nanosleep(&start, NULL);
-    py_remote_init(&remote, getpid());
+    py_remote_init(&remote, getpid(), &cache);
     struct tally_eye eye = {.pid = getpid(),
                             .tid = waiting,
                             .task = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC),

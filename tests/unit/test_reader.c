@@ -356,6 +356,7 @@ static void test_records_at_the_end_of_a_chunk(void **state)
     const struct tally_object object = {.type = TALLY_RECORD_OBJECT, .path_size = 8};
     const struct tally_life life = {.type = TALLY_RECORD_LIFE};
     const struct tally_wait wait = {.type = TALLY_RECORD_WAIT};
+    const struct tally_await await = {.wait = {.type = TALLY_RECORD_AWAIT}};
     (void)state;
     assert_next(&sample, sizeof(sample), 0, 16);
     assert_next(&sample, sizeof(sample), 3, 16 + 24);
@@ -370,6 +371,7 @@ static void test_records_at_the_end_of_a_chunk(void **state)
     assert_next(&object, sizeof(object), 0, sizeof(object) + 8);
     assert_next(&life, sizeof(life), 0, sizeof(life));
     assert_next(&wait, sizeof(wait), 0, sizeof(wait));
+    assert_next(&await, sizeof(await), 0, sizeof(await));
 }
 
 static void test_records_that_are_none(void **state)
@@ -378,7 +380,7 @@ static void test_records_that_are_none(void **state)
     for (int type = 0; type < 256; type++) {
         uint32_t offset = 0, size;
         bool is_bad = false;
-        if (type >= TALLY_RECORD_SAMPLE && type <= TALLY_RECORD_WAIT)
+        if (type >= TALLY_RECORD_SAMPLE && type <= TALLY_RECORD_AWAIT)
             continue;
         memset(&one, 0xff, sizeof(one));
         one.chunk.used = 64;
@@ -386,7 +388,7 @@ static void test_records_that_are_none(void **state)
         assert_null(tally_record_next(&one.chunk, &offset, 0, &size, &is_bad));
         assert_true(is_bad);
     }
-    for (int type = TALLY_RECORD_SAMPLE; type <= TALLY_RECORD_WAIT; type++) {
+    for (int type = TALLY_RECORD_SAMPLE; type <= TALLY_RECORD_AWAIT; type++) {
         uint32_t offset = 0, size = 0;
         bool is_bad = false;
         memset(&one, 0xff, sizeof(one)); /* the largest sizes there are */
