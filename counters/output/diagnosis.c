@@ -18,8 +18,8 @@ static double wall_of(const struct tally_evidence *evidence)
 
 /* What each account is called in a sentence. */
 static const char *const account_words[TALLY_ACCOUNTS] = {
-    "on a CPU", "ready, no CPU", "asleep",   "files",       "sockets", "pipes",
-    "locks",    "the GIL",       "children", "event loops", "other",   "not looked at"};
+    "on a CPU", "ready, no CPU", "asleep",   "files",       "sockets",         "pipes",
+    "locks",    "the GIL",       "children", "event loops", "cause not known", "not looked at"};
 
 static void print_place(FILE *out, const struct tally_diagnosis *diagnosis)
 {
@@ -45,6 +45,12 @@ static void print_place(FILE *out, const struct tally_diagnosis *diagnosis)
                 place->tasks, place->tasks > 1 ? "s" : "");
 }
 
+/* Whether the most of the time is in waits whose cause is not known. */
+static bool is_unknown(const struct tally_finding *finding)
+{
+    return finding->accounts >> TALLY_STATE_OTHER & 1;
+}
+
 void tally_diagnosis_line(FILE *out, const struct tally_diagnosis *diagnosis)
 {
     const struct tally_subject *program = &diagnosis->subjects[0];
@@ -56,6 +62,8 @@ void tally_diagnosis_line(FILE *out, const struct tally_diagnosis *diagnosis)
         fputs("nothing was recorded that tells what bounds the program.\n", out);
         return;
     }
+    if (finding->verdict == TALLY_VERDICT_BALANCED)
+        fprintf(out, "no %s stands out; ", is_unknown(finding) ? "known cause" : "one thing");
     if (wall <= 0) {
         fprintf(out, "%.0f %% of the %s.\n", 100 * finding->value, finding->evidence);
         return;
@@ -227,7 +235,9 @@ void tally_diagnosis_text(FILE *out, const struct tally_diagnosis *diagnosis, si
         return;
     fprintf(out, "Evidence: %.0f %% of the %s; the verdict needs %.0f %%.\n", 100 * finding->value,
             finding->evidence, 100 * finding->threshold);
-    fprintf(out, "Next: %s\n", tally_verdict_advice[finding->verdict]);
+    fprintf(out, "Next: %s\n",
+            is_unknown(finding) ? "See where it waits: tallystack report -e waits --by line."
+                                : tally_verdict_advice[finding->verdict]);
     if (!diagnosis->has_counters &&
         (finding->verdict == TALLY_VERDICT_COMPUTE ||
          finding->verdict == TALLY_VERDICT_INTERPRETER || finding->verdict == TALLY_VERDICT_CPU))
