@@ -264,12 +264,15 @@ enum tally_state tally_state_of_wchan(const char *function)
         {"fifo", TALLY_STATE_PIPE},       {"unix_", TALLY_STATE_SOCKET},
         {"skb", TALLY_STATE_SOCKET},      {"sk_", TALLY_STATE_SOCKET},
         {"inet", TALLY_STATE_SOCKET},     {"tcp", TALLY_STATE_SOCKET},
-        {"do_wait", TALLY_STATE_CHILD},   {"waitid", TALLY_STATE_CHILD},
+        {"do_wait_", TALLY_STATE_OTHER},  {"do_wait", TALLY_STATE_CHILD},
+        {"waitid", TALLY_STATE_CHILD},    {"wait_for_partner", TALLY_STATE_PIPE},
         {"folio", TALLY_STATE_FILE},      {"io_schedule", TALLY_STATE_FILE},
         {"filemap", TALLY_STATE_FILE},    {"page_", TALLY_STATE_FILE},
         {"submit_bio", TALLY_STATE_FILE}, {"blk", TALLY_STATE_FILE},
         {"jbd2", TALLY_STATE_FILE},       {"iomap", TALLY_STATE_FILE},
         {"flock", TALLY_STATE_LOCK},      {"posix_lock", TALLY_STATE_LOCK},
+        {"locks_lock", TALLY_STATE_LOCK}, {"fcntl_setlk", TALLY_STATE_LOCK},
+        {"semtimedop", TALLY_STATE_LOCK},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strstr(function, known[i].part))
@@ -277,16 +280,17 @@ enum tally_state tally_state_of_wchan(const char *function)
     return TALLY_STATE_OTHER;
 }
 
-/* The letter of stat; 0 if the thread is gone. */
-static char state_letter(const struct tally_eye *eye)
+/* The letter of stat; 0 if the thread is gone. *terminal is that of its session, 0 if none. */
+static char state_letter(const struct tally_eye *eye, int *terminal)
 {
-    char text[512];
+    char text[512], letter = '\0';
+    *terminal = 0;
     if (read_file(eye, -1, "stat", text, sizeof(text)) <= 0)
         return '\0';
     const char *at = strrchr(text, ')');
-    if (!at || !at[1])
+    if (!at || sscanf(at + 1, " %c %*d %*d %*d %d", &letter, terminal) < 1)
         return '\0';
-    return at[2];
+    return letter;
 }
 
 static bool is_waiting(char letter)
@@ -299,7 +303,8 @@ static void look_at_kernel(const struct tally_eye *eye, enum tally_sight most,
                            struct tally_seen *out)
 {
     char function[64] = "";
-    char letter = state_letter(eye);
+    int terminal;
+    char letter = state_letter(eye, &terminal);
     *out = (struct tally_seen){.sight = most, .state = TALLY_STATE_RUNNING};
     if (letter == '\0' || letter == 'Z' || letter == 'X')
         out->sight = TALLY_SIGHT_GONE;
@@ -310,11 +315,14 @@ static void look_at_kernel(const struct tally_eye *eye, enum tally_sight most,
     out->state = letter == 'D' ? TALLY_STATE_FILE : TALLY_STATE_OTHER;
     if (most > TALLY_SIGHT_KERNEL || read_file(eye, -1, "wchan", function, sizeof(function)) <= 0 ||
         !strcmp(function, "0")) {
-        if (is_waiting(state_letter(eye))) /* else it woke up meanwhile */
+        if (is_waiting(state_letter(eye, &terminal))) /* else it woke up meanwhile */
             out->sight = TALLY_SIGHT_STATE;
         return;
     }
     enum tally_state told = tally_state_of_wchan(function);
+    /* TCP sleeps there, and terminals do. */
+    if (!strcmp(function, "wait_woken") && !terminal)
+        told = TALLY_STATE_SOCKET;
     out->sight = TALLY_SIGHT_KERNEL;
     /* Uninterruptible sleep is the disk's, unless it is for another thread's page tables. */
     if (told != TALLY_STATE_OTHER || strstr(function, "rwsem") || strstr(function, "mmap"))

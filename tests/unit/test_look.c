@@ -188,7 +188,15 @@ static void test_kernel_functions(void **state)
     assert_int_equal(tally_state_of_wchan("anon_pipe_read"), TALLY_STATE_PIPE);
     assert_int_equal(tally_state_of_wchan("unix_stream_read_generic"), TALLY_STATE_SOCKET);
     assert_int_equal(tally_state_of_wchan("__skb_wait_for_more_packets"), TALLY_STATE_SOCKET);
+    assert_int_equal(tally_state_of_wchan("inet_csk_accept"), TALLY_STATE_SOCKET);
+    assert_int_equal(tally_state_of_wchan("sock_alloc_send_pskb"), TALLY_STATE_SOCKET);
+    assert_int_equal(tally_state_of_wchan("unix_wait_for_peer"), TALLY_STATE_SOCKET);
+    assert_int_equal(tally_state_of_wchan("wait_for_partner"), TALLY_STATE_PIPE);
+    assert_int_equal(tally_state_of_wchan("poll_schedule_timeout.constprop.0"), TALLY_STATE_POLL);
+    assert_int_equal(tally_state_of_wchan("locks_lock_inode_wait"), TALLY_STATE_LOCK);
+    assert_int_equal(tally_state_of_wchan("__do_semtimedop"), TALLY_STATE_LOCK);
     assert_int_equal(tally_state_of_wchan("do_wait"), TALLY_STATE_CHILD);
+    assert_int_equal(tally_state_of_wchan("do_wait_intr_irq"), TALLY_STATE_OTHER);
     assert_int_equal(tally_state_of_wchan("folio_wait_bit_common"), TALLY_STATE_FILE);
     assert_int_equal(tally_state_of_wchan("futex_wait_queue"), TALLY_STATE_OTHER);
     assert_int_equal(tally_state_of_wchan("futex_do_wait"), TALLY_STATE_OTHER);
