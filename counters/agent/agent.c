@@ -257,13 +257,30 @@ static void count_threads(void)
     atomic_fetch_add((_Atomic uint32_t *)&agent.image->threads, 1);
 }
 
+/* For want of descriptors or of memory: what the thread counts in all is lost when it ends. */
+static void leave_unsampled(void)
+{
+    if (has_thread_key)
+        pthread_setspecific(thread_key, &agent);
+}
+
+static void lose_thread(void)
+{
+    uint64_t counts[TALLY_MAX_COUNTERS];
+    if (!agent.active || !agent_may_write())
+        return;
+    counters_thread_accounts(counts);
+    for (uint32_t i = 0; i < agent.control->counter_count; i++)
+        atomic_fetch_add((_Atomic uint64_t *)&agent.image->lost[i], counts[i]);
+}
+
 void agent_thread_start(void)
 {
     if (!agent.active || agent_slot)
         return;
     struct slot *slot = slot_acquire();
     if (!slot)
-        return;
+        return leave_unsampled();
     slot->tid = (uint32_t)syscall(SYS_gettid);
     slot->life++;
     slot->stack_top = stack_top();
@@ -277,7 +294,7 @@ void agent_thread_start(void)
         slot->tid = 0;
         slot->busy = 0;
         slot_release(slot);
-        return;
+        return leave_unsampled();
     }
     if (has_thread_key)
         pthread_setspecific(thread_key, slot);
@@ -330,8 +347,10 @@ void agent_thread_end(void)
 
 static void on_thread_exit(void *slot)
 {
-    (void)slot;
-    agent_thread_end();
+    if (slot == &agent)
+        lose_thread();
+    else
+        agent_thread_end();
 }
 
 void agent_process_end(void)

@@ -148,8 +148,9 @@ bool counters_start(struct slot *slot);
 void counters_stop(struct slot *slot);
 /* Counts of the slot's thread up to now; false when they cannot be read. */
 bool counters_read(struct slot *slot, uint64_t *counts);
-/* The kernel's accounts of this process, for the counters that have one. */
+/* The kernel's accounts of this process, or of this thread, for the counters that have one. */
 void counters_accounts(uint64_t *counts);
+void counters_thread_accounts(uint64_t *counts);
 /*
  * Stops counting for an exec, and goes on after one that failed: an overflow that is due when the
  * new program starts would kill it, since it has no handler.

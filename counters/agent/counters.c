@@ -185,15 +185,12 @@ static void counts_of_usage(const struct rusage *usage, uint64_t cpu_ns, uint64_
     }
 }
 
-static bool read_accounts(struct slot *slot, uint64_t *counts)
+void counters_thread_accounts(uint64_t *counts)
 {
     struct rusage usage = {0};
-    if (slot != agent_slot)
-        return false; /* only a thread itself can ask for its accounts */
-    if (counter_count() > 1)
+    if (counter_count() > 1 || agent.control->counters[0].clock_kind != TALLY_CLOCK_CPU)
         getrusage(RUSAGE_THREAD, &usage);
     counts_of_usage(&usage, agent_clock_ns(CLOCK_THREAD_CPUTIME_ID), counts);
-    return true;
 }
 
 static bool read_group(struct slot *slot, uint32_t leader, uint64_t *counts)
@@ -216,8 +213,12 @@ static bool read_group(struct slot *slot, uint32_t leader, uint64_t *counts)
 
 bool counters_read(struct slot *slot, uint64_t *counts)
 {
-    if (agent.control->is_clock)
-        return read_accounts(slot, counts);
+    if (agent.control->is_clock) {
+        if (slot != agent_slot)
+            return false; /* only a thread itself can ask for its accounts */
+        counters_thread_accounts(counts);
+        return true;
+    }
     for (uint32_t i = 0; i < counter_count(); i++)
         if (leads(i) && !read_group(slot, i, counts))
             return false;

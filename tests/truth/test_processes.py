@@ -194,6 +194,32 @@ def test_numbers_of_descriptors_are_the_programs(any_python, record):
         assert record(*limited, options=options).stdout == plain.stdout
 
 
+UNSAMPLED = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from pages import fresh, touch
+all_there = threading.Barrier(60)
+def run(memory):
+    all_there.wait()
+    touch(memory)
+threads = [threading.Thread(target=run, args=(fresh(50),)) for _ in range(60)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_without_a_counter_are_lost(any_python, record, workloads):
+    """Where the hard limit leaves no descriptor for a thread's counter, its row is [lost]."""
+    done = record("sh", "-c", 'ulimit -n 40; exec "$@"', "sh", any_python, "-B", "-c", UNSAMPLED,
+                  workloads, options=("-e", "page-faults"))
+    counts = done.self_of()
+    assert 0 < counts["touch"] < 3000
+    assert counts["[lost]"] >= 3000 - counts["touch"]
+    done.assert_sums_close()
+
+
 def test_brief_processes_take_little_room(python, record, need, tmp_path):
     """What a process claimed of the disk and did not write is given back when the run ends."""
     (tmp_path / "probe").write_bytes(bytes(1 << 16))
