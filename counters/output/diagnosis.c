@@ -252,6 +252,13 @@ void tally_diagnosis_text(FILE *out, const struct tally_diagnosis *diagnosis, si
     print_blockers(out, diagnosis, limit);
 }
 
+/* What could not be judged has no verdict; its evidence says so. */
+static const char *verdict_field(enum tally_verdict verdict)
+{
+    bool is_missing = verdict == TALLY_VERDICT_CPU || verdict == TALLY_VERDICT_UNKNOWN;
+    return is_missing ? "" : tally_verdict_names[verdict];
+}
+
 void tally_diagnosis_csv(FILE *out, const struct tally_diagnosis *diagnosis)
 {
     fputs("scope,name,verdict,evidence,value,unit,threshold\n", out);
@@ -261,7 +268,7 @@ void tally_diagnosis_csv(FILE *out, const struct tally_diagnosis *diagnosis)
         fprintf(out, "%s,", tally_scope_names[subject->scope]);
         tally_csv_field(out, subject->thread ? subject->thread : subject->name);
         fputc(',', out);
-        tally_csv_field(out, tally_verdict_names[finding->verdict]);
+        tally_csv_field(out, verdict_field(finding->verdict));
         fputc(',', out);
         tally_csv_field(out, finding->evidence);
         fprintf(out, ",%.4f,%s,%.4f\n", finding->value, finding->unit, finding->threshold);

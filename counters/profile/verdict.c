@@ -152,7 +152,7 @@ static void judge_cpu(const struct tally_evidence *evidence, struct tally_findin
         find(out, TALLY_VERDICT_INTERPRETER, "CPU samples in the interpreter",
              1 - evidence->native_share, HALF);
     else
-        find(out, TALLY_VERDICT_CPU, "wall time on a CPU", on_cpu, HALF);
+        find(out, TALLY_VERDICT_CPU, "wall time on a CPU, in what code is not known", on_cpu, HALF);
 }
 
 /* What the wall time is divided into; waiting for an event loop's timers is a sleep. */

@@ -30,7 +30,7 @@
 enum tally_verdict {
     TALLY_VERDICT_COMPUTE,
     TALLY_VERDICT_INTERPRETER,
-    TALLY_VERDICT_CPU, /* in which code is not known */
+    TALLY_VERDICT_CPU, /* in which code is not known: no verdict in CSV */
     TALLY_VERDICT_MEMORY,
     TALLY_VERDICT_BRANCH,
     TALLY_VERDICT_FRONT_END,
@@ -45,7 +45,7 @@ enum tally_verdict {
     TALLY_VERDICT_CHILD,
     TALLY_VERDICT_STARVED,
     TALLY_VERDICT_BALANCED,
-    TALLY_VERDICT_UNKNOWN, /* nothing was recorded that tells */
+    TALLY_VERDICT_UNKNOWN, /* nothing was recorded that tells: no verdict in CSV */
     TALLY_VERDICTS,
 };
 
