@@ -36,6 +36,7 @@ struct thread {
     struct tally_wait wait;          /* seen last and not written yet; tid 0: none */
     struct tally_division *division; /* of that wait, among tasks; NULL: there never was one */
     bool is_seen;                    /* by the last listing */
+    bool is_blank; /* the last look told less than one may: it was about to sleep */
 };
 
 struct process {
@@ -357,6 +358,7 @@ static void look_at(struct tally_watch *watch, struct process *process, struct t
     thread->eye.runtime_size = process->header->runtime_size;
     tally_look(&thread->eye, process->sight, &seen);
     note_sight(watch, process, seen.sight);
+    thread->is_blank = seen.sight > process->sight;
     look.state = (uint8_t)seen.state;
     if (seen.state == TALLY_STATE_RUNNING) {
         if (times->delay_ns - thread->times.delay_ns > times->cpu_ns - thread->times.cpu_ns)
@@ -389,7 +391,7 @@ static bool visit(struct tally_watch *watch, struct process *process, struct thr
         times.cpu_ns - thread->times.cpu_ns + times.delay_ns - thread->times.delay_ns;
     watch->has_waits |= ready_ns < (now - thread->looked_ns) / 10 * 9;
     const struct tally_wait *last = &thread->wait;
-    bool has_waited = last->tid && last->state > TALLY_STATE_RUNNABLE;
+    bool has_waited = last->tid && last->state > TALLY_STATE_RUNNABLE && !thread->is_blank;
     if (has_waited && times.slices && times.slices == thread->times.slices) {
         struct tally_wait look = *last;
         look.is_whole = 1;
