@@ -6,8 +6,9 @@
  * is sampled rather than something wrong.
  *
  * To add a version: a row in the table in layout.c, with the words at which the groups of its
- * _Py_DebugOffsets start; the memory image of a real interpreter for tests/unit/test_walk.c
- * (tests/unit/data/README.md says how); the version in scripts/pythons and in README.md.
+ * _Py_DebugOffsets start, and one in tasks.c, for asyncio; the memory image of a real interpreter
+ * for tests/unit/test_walk.c (tests/unit/data/README.md says how); the version in scripts/pythons
+ * and in README.md.
  */
 #ifndef TALLY_PYTHON_LAYOUT_H
 #define TALLY_PYTHON_LAYOUT_H

@@ -148,6 +148,32 @@ static void test_too_much_seen(void **state)
     tally_accounts_free(accounts);
 }
 
+/* Parts of one wait are as exact as it is, unless they stand for tasks that were not looked at. */
+static void test_parts(void **state)
+{
+    (void)state;
+    for (int is_estimated = 0; is_estimated < 2; is_estimated++) {
+        make(2);
+        look(0, ASLEEP, TALLY_STATE_POLL, true, 525);
+        look(1, SOCKET, TALLY_STATE_POLL, true, 175);
+        for (size_t i = 0; i < 2; i++) {
+            looks[i].is_estimated = is_estimated;
+            looks[i].taken = i ? 8 : 24;
+        }
+        struct tally_accounts *accounts = tally_accounts_new(&profile);
+        const struct tally_profile *made = &accounts->as_profile;
+        int event = accounts->event_of[TALLY_STATE_POLL];
+        assert_close(accounts);
+        assert_true(fabs(state_of(accounts, TALLY_STATE_POLL) - 700) < 1e-6);
+        const struct tally_value *total = &made->totals[event];
+        assert_true(fabs(total->exact - (is_estimated ? 0 : 700)) < 1e-6);
+        /* Of 32 draws each is a thirty-second part. */
+        double squares = 32 * (700.0 / 32) * (700.0 / 32);
+        assert_true(fabs(total->squares - (is_estimated ? squares : 0)) < 1e-6);
+        tally_accounts_free(accounts);
+    }
+}
+
 /* A kernel that does not tell how long a thread was ready: that time is waiting, and said so. */
 static void test_no_delay(void **state)
 {
@@ -180,7 +206,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_division), cmocka_unit_test(test_child),
         cmocka_unit_test(test_unseen),   cmocka_unit_test(test_too_much_seen),
-        cmocka_unit_test(test_no_delay), cmocka_unit_test(test_no_end),
+        cmocka_unit_test(test_parts),    cmocka_unit_test(test_no_delay),
+        cmocka_unit_test(test_no_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
