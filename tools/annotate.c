@@ -158,21 +158,32 @@ static uint32_t last_line(const struct tally_view *view, const struct source *so
     return last;
 }
 
+/* What comes before the unit. */
+static void start_csv_line(const struct source *source, uint32_t line, const char *event)
+{
+    tally_csv_field(stdout, source->file);
+    printf(",%" PRIu32 ",", line);
+    tally_csv_field(stdout, line <= source->line_count ? source->lines[line - 1] : "");
+    putchar(',');
+    tally_csv_field(stdout, event);
+}
+
 static void print_csv_line(const struct tally_view *view, const struct source *source,
                            uint32_t line, const struct tally_row *row)
 {
+    const struct tally_run *run = view->profile->run;
     for (size_t e = 0; e < view->profile->event_count; e++) {
-        const struct tally_event *event = &view->profile->run->events[e].event;
-        tally_csv_field(stdout, source->file);
-        printf(",%" PRIu32 ",", line);
-        tally_csv_field(stdout, line <= source->line_count ? source->lines[line - 1] : "");
-        putchar(',');
-        tally_csv_field(stdout, event->name);
+        const struct tally_event *event = &run->events[e].event;
+        start_csv_line(source, line, event->name);
         printf(",%s,%s,", tally_unit_name(event->unit), tally_source_name(event->source));
         tally_csv_number(stdout, row->values[e].self);
         putchar(',');
         tally_csv_number(stdout, row->values[e].inclusive);
         printf(",%" PRIu64 "\n", row->values[e].samples);
+    }
+    for (int e = 0; e < run->missing_count; e++) {
+        start_csv_line(source, line, run->missing[e].name);
+        printf(",%s,%s,,,\n", run->missing[e].unit, run->missing[e].source);
     }
 }
 
@@ -192,6 +203,8 @@ static void print_text_line(const struct tally_view *view, const struct source *
         else
             printf("%20s", "");
     }
+    for (int e = 0; e < view->profile->run->missing_count; e++)
+        printf("%12s %6s ", row ? "-" : "", "");
     printf("%5" PRIu32 "  %s\n", line, line <= source->line_count ? source->lines[line - 1] : "");
 }
 
@@ -202,8 +215,12 @@ static void print_heading(const struct tally_view *view, const struct source *so
     for (int i = 0; i < run->note_count && run->events[0].event.source == TALLY_SOURCE_SIMULATED;
          i++)
         printf("note: %s\n", run->notes[i]);
+    for (int i = 0; i < run->missing_count; i++)
+        printf("%s is missing: %s\n", run->missing[i].name, run->missing[i].why);
     for (size_t e = 0; e < view->profile->event_count; e++)
         printf("%19.19s ", view->profile->run->events[e].event.name);
+    for (int i = 0; i < run->missing_count; i++)
+        printf("%19.19s ", run->missing[i].name);
     puts(" line");
 }
 

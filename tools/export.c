@@ -77,6 +77,9 @@ static int write_stacks(const struct loaded *loaded, const struct export *export
         return event;
     if (export->output && !(out = fopen(export->output, "we")))
         return tally_error("cannot write \"%s\": %s.", export->output, strerror(errno));
+    for (int i = 0; i < loaded->recording->run.missing_count && event < 0; i++)
+        fprintf(stderr, "tallystack export: %s is missing: %s\n",
+                loaded->recording->run.missing[i].name, loaded->recording->run.missing[i].why);
     tally_tree_make(&tree, loaded->profile, event < 0 ? 0 : event);
     tally_stacks_write(out, &tree, export->exporter, event);
     tally_tree_release(&tree);

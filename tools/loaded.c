@@ -90,6 +90,10 @@ int loaded_event(const struct tally_run *run, const char *name)
                 "\"tallystack stat -i\" has its total, and \"plot timeline\" its "
                 "series if there is one.",
                 name);
+    const struct tally_run_missing *missing = tally_run_missing_of(run, name);
+    if (missing)
+        return tally_error_code(TALLY_NOT_FOUND, "%s is missing in the recording: %s", name,
+                                missing->why);
     for (int i = 0; i < run->event_count; i++)
         tally_buffer_printf(&names, "%s%s", i ? ", " : "", run->events[i].event.name);
     int result = tally_error_code(TALLY_NOT_FOUND, "the recording has no event \"%s\"; it has %s.",

@@ -4,6 +4,7 @@
  *   record.c            options, and the way through the rest
  *   record_events.c     which events, and what stands in where they cannot be had
  *   record_group.c      which events a group of metrics has
+ *   record_pace.c       samples that come too fast for the kernel
  *   record_describe.c   what the recording says of its run
  *   record_totals.c     totals and their series over time
  *   record_run.c        waiting for the program's end, closing the recording
@@ -17,6 +18,7 @@
 #define TALLY_TOOLS_RECORD_H
 
 #include "base/launch.h"
+#include "profile/profile.h"
 #include "recording/run.h"
 #include "recording/session.h"
 #include "sources/simulated.h"
@@ -49,7 +51,7 @@ struct record {
     struct record_progress {
         uint64_t shown_ns, count; /* last; 0: not yet */
     } progress;
-    int said; /* notes that were printed */
+    int said, said_missing; /* notes and missing events that were printed */
 };
 
 /* With -g: sets `events` to what can be had of the group's. */
@@ -59,10 +61,19 @@ int record_choose_events(struct record *record);
 /* As record_choose_events(), with --simulate: fills `model` too. */
 int record_choose_simulated(struct record *record);
 
+/*
+ * Notes that the event's samples will come faster than the kernel lets through; fails where it
+ * would refuse them.
+ */
+int record_check_pace(struct record *record, const struct tally_event *event,
+                      const struct tally_probe *probe);
+/* Notes what is in the row [lost] since no sample could be taken of it, and why. */
+void record_note_gaps(struct record *record, const struct tally_profile *profile);
+
 /* Fills `run` with all that is known before the program starts. */
 void record_describe(struct record *record);
 int record_write_description(struct record *record, struct tally_session *session);
-/* Prints the run's notes that were not printed yet, unless --quiet. */
+/* Prints the run's missing events and notes that were not printed yet, unless --quiet. */
 void record_say_notes(struct record *record);
 
 /* One line on standard error, if that is a terminal, written anew each second. */

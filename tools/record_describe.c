@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "events/throttle.h"
 #include "sources/delivery.h"
 #include "sources/fault.h"
 
@@ -63,8 +64,10 @@ void record_describe(struct record *record)
     run->version = tally_strdup(TALLYSTACK_VERSION);
     run->exit_status = -1;
     run->interval_ms = record->interval_ms;
-    if (!record->simulate)
+    if (!record->simulate) {
         measure_delivery(record);
+        run->tick_samples = tally_throttle_tick_samples();
+    }
     run->event_count = record->list.count;
     for (int i = 0; i < run->event_count; i++) {
         run->events[i].event = record->list.events[i];
@@ -89,6 +92,11 @@ int record_write_description(struct record *record, struct tally_session *sessio
 
 void record_say_notes(struct record *record)
 {
+    for (; record->said_missing < record->run.missing_count; record->said_missing++)
+        if (!record->is_quiet)
+            fprintf(stderr, "tallystack record: %s is not counted: %s\n",
+                    record->run.missing[record->said_missing].name,
+                    record->run.missing[record->said_missing].why);
     for (; record->said < record->run.note_count; record->said++)
         if (!record->is_quiet)
             fprintf(stderr, "tallystack record: %s\n", record->run.notes[record->said]);

@@ -130,14 +130,20 @@ static int judge_events(struct record *record, const struct tally_probe *probes)
         }
         if (!refused) {
             note_event(record, event, probe);
+            if (record_check_pace(record, event, probe) < 0)
+                return TALLY_ERROR;
             continue;
         }
-        if (i == 0 || (record->events && probe->code != TALLY_STAYS_ZERO))
+        bool can_go_on = record->events ? probe->code == TALLY_STAYS_ZERO : i > 0;
+        if (!can_go_on)
             return TALLY_ERROR;
-        tally_run_note(&record->run, "%s is not counted: %s", event->name, probe->reason);
+        tally_run_miss(&record->run, event->name, tally_unit_name(event->unit),
+                       tally_source_name(event->source), probe->reason);
         drop_event(&record->list, i--);
     }
-    return 0;
+    if (record->list.count && !record->list.events[0].read_only)
+        return 0;
+    return record->run.missing_count ? tally_error("%s", record->run.missing[0].why) : 0;
 }
 
 /* The sample clock has to tick on all core types, or what is read along goes to wrong places. */

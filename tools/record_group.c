@@ -8,10 +8,9 @@
 
 #include <string.h>
 
-/* Whether the event can be recorded here; the sentence says why not. */
-static bool can_have(struct record *record, const char *name)
+/* Whether the event can be recorded here; the sentence says why not. `event` gets what is known. */
+static bool can_have(struct record *record, const char *name, struct tally_event *event)
 {
-    struct tally_event event;
     if (record->simulate) {
         struct tally_event_list list = {0};
         struct tally_run unused = {0};
@@ -19,10 +18,19 @@ static bool can_have(struct record *record, const char *name)
         tally_run_release(&unused);
         return result == 0;
     }
-    if (tally_event_resolve_whole(name, record->frequency, &event) < 0 ||
-        tally_slots_check_sampled(&event) < 0)
+    if (tally_event_resolve_whole(name, record->frequency, event) < 0 ||
+        tally_slots_check_sampled(event) < 0)
         return false;
-    return event.is_clock || tally_event_probe(&event, NULL, NULL) != TALLY_AVAILABLE_NO;
+    return event->is_clock || tally_event_probe(event, NULL, NULL) != TALLY_AVAILABLE_NO;
+}
+
+static void miss(struct record *record, const struct tally_variant *variant, int event,
+                 const struct tally_event *known)
+{
+    const char *unit = variant->symbols[event].unit.text;
+    tally_run_miss(&record->run, variant->events[event].name,
+                   strcmp(unit, "B") != 0 ? unit : tally_unit_name(TALLY_UNIT_BYTE),
+                   *known->name ? tally_source_name(known->source) : "", tally_error_text());
 }
 
 static int list_events(struct record *record, const struct tally_variant *variant)
@@ -30,10 +38,11 @@ static int list_events(struct record *record, const struct tally_variant *varian
     struct tally_buffer names = {0};
     for (int i = 0; i < variant->event_count; i++) {
         const char *name = variant->events[i].name;
-        if (can_have(record, name))
+        struct tally_event known = {0};
+        if (can_have(record, name, &known))
             tally_buffer_printf(&names, "%s%s", names.size ? "," : "", name);
         else
-            tally_run_note(&record->run, "%s is not counted: %s", name, tally_error_text());
+            miss(record, variant, i, &known);
     }
     record->events = record->names = names.data;
     return names.data ? 0 : TALLY_ERROR;

@@ -3,6 +3,7 @@
 #include "record.h"
 
 #include "base/error.h"
+#include "events/throttle.h"
 
 #include <string.h>
 
@@ -49,6 +50,9 @@ static int run_program(struct record *record, struct tally_session *session,
                        "row [lost].",
                        stop_reason(news.stopped));
     record->run.watch_ns = news.watch_ns;
+    uint64_t tick_samples = tally_throttle_tick_samples();
+    if (tick_samples < record->run.tick_samples)
+        record->run.tick_samples = tick_samples; /* the kernel has lowered it meanwhile */
     if (news.watch_gap)
         tally_run_note(&record->run, "%s", news.watch_gap);
     if (news.tasks_gap)

@@ -53,12 +53,14 @@ int record_finish(struct record *record, struct tally_session *session)
         tally_recording_open(&recording, record->output) < 0)
         return TALLY_ERROR;
     struct tally_profile *profile = tally_profile_new(recording, false, NULL, NULL);
+    record_note_gaps(record, profile);
     int result = tally_fingerprint_write(profile, tally_session_directory(session));
     /* What is simulated is exact: a difference there is to be seen. */
     for (int i = 0; i < record->run.event_count && !record->simulate; i++)
         record->run.events[i].total += (uint64_t)profile->excess[i];
     if (result == 0)
         result = record_write_description(record, session);
+    record_say_notes(record);
     if (result == 0)
         result = tally_session_seal(session);
     if (result == 0 && !record->is_quiet)

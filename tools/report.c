@@ -113,12 +113,15 @@ static void print_view(const struct tally_profile *profile, const struct report 
 static void print_metrics(const struct tally_profile *profile, const struct report *report,
                           const struct tally_group *group, int sort)
 {
-    const char *names[TALLY_MAX_EVENTS];
+    const char *names[2 * TALLY_MAX_EVENTS];
+    const struct tally_run *run = profile->run;
     struct tally_view view;
-    for (size_t e = 0; e < profile->event_count; e++)
-        names[e] = profile->run->events[e].event.name;
-    const struct tally_variant *variant =
-        tally_group_variant_with(group, names, (int)profile->event_count);
+    int count = 0;
+    for (int e = 0; e < run->event_count; e++)
+        names[count++] = run->events[e].event.name;
+    for (int e = 0; e < run->missing_count; e++)
+        names[count++] = run->missing[e].name;
+    const struct tally_variant *variant = tally_group_variant_with(group, names, count);
     tally_view_make(&view, (enum tally_view_kind)report->by, profile, NULL, sort);
     if (report->is_csv)
         tally_report_metrics_csv(stdout, &view, variant, report->has_limit ? report->limit : 0);

@@ -24,36 +24,38 @@ static struct stat_row row_of(const struct tally_run_event *event)
         .running = event->running,
         .deviation = NAN,
         .is_machine_wide = event->event.is_machine_wide,
+        .unproven = event->event.is_unproven,
         .why = event->has_total ? NULL : "the recording has no total of it",
     };
 }
 
-/* Why the recording has no such event: a note says it of those that were refused. */
-static char *why_not(const struct tally_run *run, const char *name)
+static struct stat_row missing_row_of(const struct tally_run_missing *missing)
+{
+    return (struct stat_row){.event = missing->name,
+                             .unit = missing->unit,
+                             .source = missing->source,
+                             .running = 1,
+                             .deviation = NAN,
+                             .why = missing->why};
+}
+
+static char *why_not(const char *name)
 {
     struct tally_buffer why = {0};
-    static const char words[] = " is not counted: ";
-    size_t size = strlen(name);
-    for (int i = 0; i < run->note_count && !why.data; i++)
-        if (!strncmp(run->notes[i], name, size) &&
-            !strncmp(run->notes[i] + size, words, sizeof(words) - 1))
-            tally_buffer_printf(&why, "%s", run->notes[i] + size + sizeof(words) - 1);
-    if (!why.data)
-        tally_buffer_printf(&why,
-                            "\"%s\" is not in the recording; \"tallystack record -g\" records all "
-                            "that a group needs.",
-                            name);
+    tally_buffer_printf(&why,
+                        "\"%s\" is not in the recording; \"tallystack record -g\" records all "
+                        "that a group needs.",
+                        name);
     return why.data;
 }
 
 struct totals_table {
-    struct stat_row rows[3 * TALLY_MAX_EVENTS];
-    char *why[TALLY_MAX_EVENTS]; /* of rows that the group adds */
+    struct stat_row rows[4 * TALLY_MAX_EVENTS]; /* recorded, wide, missing, of the group alone */
+    char *why[TALLY_MAX_EVENTS];                /* of rows that the group adds */
     int count, lacking;
 };
 
-static void add_lacking(struct totals_table *totals, const struct tally_run *run,
-                        const struct tally_variant *variant)
+static void add_lacking(struct totals_table *totals, const struct tally_variant *variant)
 {
     int recorded = totals->count;
     for (int i = 0; i < variant->event_count; i++) {
@@ -63,7 +65,7 @@ static void add_lacking(struct totals_table *totals, const struct tally_run *run
             is_there |= !strcmp(totals->rows[k].event, name);
         if (is_there)
             continue;
-        char *why = why_not(run, name);
+        char *why = why_not(name);
         totals->why[totals->lacking++] = why;
         totals->rows[totals->count++] = stat_missing_row(variant, i, why);
     }
@@ -72,7 +74,7 @@ static void add_lacking(struct totals_table *totals, const struct tally_run *run
 static const struct tally_variant *variant_of(const struct tally_group *group,
                                               const struct stat_row *rows, int count)
 {
-    const char *names[2 * TALLY_MAX_EVENTS];
+    const char *names[3 * TALLY_MAX_EVENTS];
     for (int i = 0; i < count; i++)
         names[i] = rows[i].event;
     return tally_group_variant_with(group, names, count);
@@ -90,9 +92,11 @@ static int print_totals(const struct tally_recording *recording, FILE *out, bool
         totals.rows[i] = row_of(&run->events[i]);
     for (int i = 0; i < run->wide_count; i++)
         totals.rows[totals.count++] = row_of(&run->wide[i]);
+    for (int i = 0; i < run->missing_count; i++)
+        totals.rows[totals.count++] = missing_row_of(&run->missing[i]);
     if (group) {
         variant = variant_of(group, totals.rows, totals.count);
-        add_lacking(&totals, run, variant);
+        add_lacking(&totals, variant);
     }
     stat_table_metrics(totals.rows, totals.count, (double)run->wall_ns);
     if (!csv)

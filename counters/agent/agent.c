@@ -260,6 +260,8 @@ static void count_threads(void)
 /* For want of descriptors or of memory: what the thread counts in all is lost when it ends. */
 static void leave_unsampled(void)
 {
+    if (agent_may_write())
+        atomic_fetch_add((_Atomic uint32_t *)&agent.image->unsampled_threads, 1);
     if (has_thread_key)
         pthread_setspecific(thread_key, &agent);
 }
@@ -269,9 +271,14 @@ static void lose_thread(void)
     uint64_t counts[TALLY_MAX_COUNTERS];
     if (!agent.active || !agent_may_write())
         return;
+    bool is_all = true; /* the kernel has accounts of each event */
     counters_thread_accounts(counts);
-    for (uint32_t i = 0; i < agent.control->counter_count; i++)
+    for (uint32_t i = 0; i < agent.control->counter_count; i++) {
         atomic_fetch_add((_Atomic uint64_t *)&agent.image->lost[i], counts[i]);
+        is_all &= agent.control->counters[i].clock_kind != TALLY_CLOCK_NONE;
+    }
+    if (is_all)
+        atomic_fetch_sub((_Atomic uint32_t *)&agent.image->unsampled_threads, 1);
 }
 
 void agent_thread_start(void)
@@ -364,10 +371,13 @@ void agent_process_end(void)
         return;
     own->busy = 1;
     for (struct slot *slot = slot_first(); slot; slot = slot->next)
-        if (slot->tid) {
+        if (slot->tid && slot != own) {
             life_write(own, slot, true);
             write_counts(own, slot);
         }
+    life_write(own, own, true);
+    sample_nested(own);
+    write_counts(own, own);
     own->busy = 0;
     agent.image->end_ns = agent_now();
     agent.image->state = TALLY_IMAGE_ENDED;

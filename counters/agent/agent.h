@@ -114,6 +114,9 @@ struct slot {
     uint64_t nested[TALLY_MAX_COUNTERS]; /* overflows while the handler was running */
     uint64_t handler_ns;                 /* CPU time, of a part of the calls and extrapolated */
     uint64_t handler_calls;
+    struct pace {
+        uint64_t tick_ns, overflows; /* which tick of the kernel, and how many in it */
+    } pace[TALLY_MAX_COUNTERS];
     uint64_t stack_top;
     uint32_t object_count;
     struct { /* objects described in this slot's stream; the last one hit is first */
@@ -212,6 +215,16 @@ int agent_move_high(int fd); /* out of the way of the program's descriptors */
 static inline bool agent_may_write(void)
 {
     return agent.control && !*(volatile uint32_t *)&agent.control->closed;
+}
+
+/* Of several threads' values the most, in the image's header. */
+static inline void agent_raise(uint32_t *most, uint64_t value)
+{
+    _Atomic uint32_t *shared = (_Atomic uint32_t *)most;
+    uint32_t now = atomic_load_explicit(shared, memory_order_relaxed);
+    uint32_t wanted = value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+    while (now < wanted && agent_may_write() && !atomic_compare_exchange_weak(shared, &now, wanted))
+        ;
 }
 
 static inline uint64_t agent_clock_ns(clockid_t clock)

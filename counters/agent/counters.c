@@ -139,6 +139,8 @@ void counters_resume(struct slot *slot)
 void counters_set_period(struct slot *slot, uint64_t period)
 {
     slot->period = period;
+    if (period > agent.control->counters[0].period)
+        agent_raise(&agent.image->longest_period_us, period / 1000 + 1);
     if (slot->has_timer)
         set_timer(slot, period);
     else
@@ -206,6 +208,10 @@ static bool read_group(struct slot *slot, uint32_t leader, uint64_t *counts)
     /* The program may have closed the descriptor behind our back, and it may be a file by now. */
     if (syscall(SYS_read, slot->fds[leader], values, size) != (long)size || values[0] != count)
         return false;
+    /* Of several groups, for types of cores, each stands still while the thread is on the others.
+     */
+    if (values[2] < values[1] && count == counter_count() && agent_may_write())
+        agent.image->has_waited = 1;
     for (uint32_t i = 0; i < count; i++)
         counts[members[i]] = values[3 + i];
     return true;

@@ -121,12 +121,29 @@ static uint64_t take_difference(struct slot *slot, uint32_t counter, const uint6
     return amount;
 }
 
+/*
+ * The kernel throttles a counter with too many overflows in a tick: it stands still until the next
+ * one, and neither its count nor a signal tells. Only how fast they came does. The coarse clock
+ * advances with the ticks.
+ */
+static void keep_pace(struct slot *slot, uint32_t counter, uint64_t weight)
+{
+    uint64_t tick = agent_clock_ns(CLOCK_MONOTONIC_COARSE);
+    uint64_t period = agent.control->counters[counter].period;
+    struct pace *pace = &slot->pace[counter];
+    if (pace->tick_ns != tick)
+        *pace = (struct pace){.tick_ns = tick};
+    pace->overflows += period && weight > period ? weight / period : 1;
+    agent_raise(&agent.image->busiest[counter], pace->overflows);
+}
+
 /* One sample of `counter`, with what was read along if it is the sample clock. */
 static void record(struct slot *slot, uint32_t counter, uint64_t pc, uint32_t node, uint64_t weight,
                    const uint64_t *now)
 {
     uint64_t extra[TALLY_MAX_COUNTERS];
     uint32_t count = 0;
+    keep_pace(slot, counter, weight);
     for (uint32_t i = 1; counter == 0 && i < agent.control->counter_count; i++)
         if (agent.control->counters[i].weight == TALLY_WEIGHT_NONE)
             extra[count++] = now ? take_difference(slot, i, now) : 0;

@@ -52,6 +52,7 @@ struct tally_event {
     enum tally_unit unit;
     bool is_machine_wide; /* of another component of PAPI, by `name`: it has no terms */
     bool is_clock;        /* counts time: sampled by frequency by default */
+    bool is_unproven;     /* set by its probe: opens, but was not seen to count */
     bool period_given;    /* by the user, with a last :NUMBER */
     bool read_only;       /* a last :0: never sampled, read along with the first event */
     uint64_t period;      /* events per sample; 0 when sampled by frequency */
@@ -90,6 +91,7 @@ struct tally_probe {
     enum tally_availability availability;
     int code;          /* when NO: TALLY_NOT_FOUND, TALLY_NOT_ALLOWED, TALLY_STAYS_ZERO, ... */
     char reason[1024]; /* when NO: a sentence that names the cause and what to do */
+    double per_second; /* while it was probed; 0: not known */
     bool user_only;    /* the kernel refuses to count its own time: the event now leaves it out */
     bool is_lowered;   /* the processor is less precise than was asked for: so is the event now */
 };

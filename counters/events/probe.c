@@ -220,6 +220,13 @@ static void refuse(struct trial *trial, int code)
     snprintf(trial->probe->reason, sizeof(trial->probe->reason), "%s", tally_error_text());
 }
 
+/* It opens; whether it really counts is known only if it was seen to. */
+static void leave_open(struct trial *trial, bool has_moved)
+{
+    trial->event->is_unproven = !has_moved;
+    trial->probe->availability = has_moved ? TALLY_AVAILABLE_YES : TALLY_AVAILABLE_UNPROVEN;
+}
+
 /* A component of PAPI counts the machine's doing, of which the exercise is hardly a part. */
 static void probe_component(struct trial *trial)
 {
@@ -227,7 +234,7 @@ static void probe_component(struct trial *trial)
     if (tally_component_try(trial->event, exercise, &value) < 0)
         refuse(trial, TALLY_NOT_FOUND);
     else
-        trial->probe->availability = value > 0 ? TALLY_AVAILABLE_YES : TALLY_AVAILABLE_UNPROVEN;
+        leave_open(trial, value > 0);
 }
 
 static void start(struct trial *trial)
@@ -273,6 +280,8 @@ static void take_term(struct trial *trial, int term, const bool used[TALLY_MAX_C
     if (error < 0 || (core ? !value.running : value.running < value.enabled))
         trial->has_run = false;
     trial->sum += trial->event->terms[term].factor * (double)value.value;
+    if (value.running && term == 0)
+        trial->probe->per_second = 1e9 * (double)value.value / (double)value.running;
 }
 
 /* What all that are open counted during the exercise; they are closed. */
@@ -312,7 +321,7 @@ static void judge(struct trial *trial)
                                        "counter free for it.",
                                        name));
     } else if (trial->is_away || !must_move(trial->event)) {
-        trial->probe->availability = TALLY_AVAILABLE_UNPROVEN;
+        leave_open(trial, false);
     } else {
         refuse(trial, tally_error_code(TALLY_STAYS_ZERO,
                                        "\"%s\" opens here but stays 0 while it must move: this "

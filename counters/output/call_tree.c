@@ -121,29 +121,41 @@ void tally_tree_text(FILE *out, const struct tally_tree *tree, size_t limit, int
     free(lines);
 }
 
+/* What comes before the unit. */
+static void csv_node(FILE *out, const struct tally_tree *tree, uint32_t node, const char *event)
+{
+    const struct tally_function *function = &tree->profile->functions[tree->nodes[node].function];
+    fprintf(out, "%" PRIu32 ",%" PRIu32 ",", node, tree->nodes[node].parent);
+    const char *texts[] = {function->module, function->name, function->file};
+    for (size_t i = 0; i < 3; i++) {
+        tally_csv_field(out, texts[i]);
+        fputc(',', out);
+    }
+    if (function->first_line)
+        fprintf(out, "%" PRIu32, function->first_line);
+    fputc(',', out);
+    tally_csv_field(out, event);
+}
+
 void tally_tree_csv(FILE *out, const struct tally_tree *tree)
 {
     const struct tally_profile *profile = tree->profile;
     size_t events = profile->event_count;
     fputs("node,parent,module,function,file,line,event,unit,source,self,inclusive,samples\n", out);
-    for (uint32_t node = tree->nodes[0].first_child; node; node = next_in_order(tree, node, true))
+    for (uint32_t node = tree->nodes[0].first_child; node; node = next_in_order(tree, node, true)) {
         for (size_t e = 0; e < events; e++) {
-            const struct tally_function *function = &profile->functions[tree->nodes[node].function];
             const struct tally_event *event = &profile->run->events[e].event;
-            fprintf(out, "%" PRIu32 ",%" PRIu32 ",", node, tree->nodes[node].parent);
-            const char *texts[] = {function->module, function->name, function->file};
-            for (size_t i = 0; i < 3; i++) {
-                tally_csv_field(out, texts[i]);
-                fputc(',', out);
-            }
-            if (function->first_line)
-                fprintf(out, "%" PRIu32, function->first_line);
-            fputc(',', out);
-            tally_csv_field(out, event->name);
+            csv_node(out, tree, node, event->name);
             fprintf(out, ",%s,%s,", tally_unit_name(event->unit), tally_source_name(event->source));
             tally_csv_number(out, tree->self[node * events + e]);
             fputc(',', out);
             tally_csv_number(out, tree->inclusive[node * events + e]);
             fprintf(out, ",%" PRIu64 "\n", tree->samples[node * events + e]);
         }
+        for (int e = 0; e < profile->run->missing_count; e++) {
+            const struct tally_run_missing *missing = &profile->run->missing[e];
+            csv_node(out, tree, node, missing->name);
+            fprintf(out, ",%s,%s,,,\n", missing->unit, missing->source);
+        }
+    }
 }

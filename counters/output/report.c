@@ -24,9 +24,9 @@ enum {
 
 struct field {
     const struct tally_row *row;
-    const struct tally_row_value *value;
-    const struct tally_run_event *event;
-    bool is_clock;
+    const char *event, *unit, *source;
+    const struct tally_row_value *value; /* NULL: the event is missing */
+    double running;
 };
 
 static void print_process(FILE *out, const struct field *field)
@@ -67,17 +67,17 @@ static void print_native(FILE *out, const struct field *field)
 
 static void print_event(FILE *out, const struct field *field)
 {
-    tally_csv_field(out, field->event->event.name);
+    tally_csv_field(out, field->event);
 }
 
 static void print_unit(FILE *out, const struct field *field)
 {
-    tally_csv_field(out, tally_unit_name(field->event->event.unit));
+    tally_csv_field(out, field->unit);
 }
 
 static void print_source(FILE *out, const struct field *field)
 {
-    tally_csv_field(out, tally_source_name(field->event->event.source));
+    tally_csv_field(out, field->source);
 }
 
 static void print_self(FILE *out, const struct field *field)
@@ -109,32 +109,67 @@ static void print_high(FILE *out, const struct field *field)
 
 static void print_running(FILE *out, const struct field *field)
 {
-    fprintf(out, "%.4g", field->event->running);
+    fprintf(out, "%.4g", field->running);
 }
 
 static const struct column {
     const char *name;
     unsigned views;
     void (*print)(FILE *out, const struct field *field);
+    bool is_value; /* empty where the event is missing */
 } columns[] = {
-    {"process", IN_THREAD | IN_PROCESS, print_process},
-    {"thread", IN_THREAD, print_thread},
-    {"module", IN_CODE | IN_MODULE, print_module},
-    {"function", IN_CODE, print_function},
-    {"file", IN_CODE, print_file},
-    {"line", IN_CODE, print_line},
-    {"native", IN_NATIVE, print_native},
-    {"event", IN_ALL, print_event},
-    {"unit", IN_ALL, print_unit},
-    {"source", IN_ALL, print_source},
-    {"self", IN_ALL, print_self},
-    {"inclusive", IN_ALL, print_inclusive},
-    {"samples", IN_ALL, print_samples},
-    {"self_low", IN_ALL, print_low},
-    {"self_high", IN_ALL, print_high},
-    {"running", IN_ALL, print_running},
+    {"process", IN_THREAD | IN_PROCESS, print_process, false},
+    {"thread", IN_THREAD, print_thread, false},
+    {"module", IN_CODE | IN_MODULE, print_module, false},
+    {"function", IN_CODE, print_function, false},
+    {"file", IN_CODE, print_file, false},
+    {"line", IN_CODE, print_line, false},
+    {"native", IN_NATIVE, print_native, false},
+    {"event", IN_ALL, print_event, false},
+    {"unit", IN_ALL, print_unit, false},
+    {"source", IN_ALL, print_source, false},
+    {"self", IN_ALL, print_self, true},
+    {"inclusive", IN_ALL, print_inclusive, true},
+    {"samples", IN_ALL, print_samples, true},
+    {"self_low", IN_ALL, print_low, true},
+    {"self_high", IN_ALL, print_high, true},
+    {"running", IN_ALL, print_running, true},
 };
 enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
+
+static void csv_line(FILE *out, unsigned mask, const struct field *field)
+{
+    const char *separator = "";
+    for (size_t c = 0; c < COLUMNS; c++)
+        if (columns[c].views & mask) {
+            fputs(separator, out);
+            if (field->value || !columns[c].is_value)
+                columns[c].print(out, field);
+            separator = ",";
+        }
+    fputs("\n", out);
+}
+
+static void csv_row(FILE *out, unsigned mask, const struct tally_row *row,
+                    const struct tally_run *run)
+{
+    for (int e = 0; e < run->event_count; e++) {
+        const struct tally_event *event = &run->events[e].event;
+        csv_line(out, mask,
+                 &(struct field){.row = row,
+                                 .event = event->name,
+                                 .unit = tally_unit_name(event->unit),
+                                 .source = tally_source_name(event->source),
+                                 .value = &row->values[e],
+                                 .running = run->events[e].running});
+    }
+    for (int e = 0; e < run->missing_count; e++)
+        csv_line(out, mask,
+                 &(struct field){.row = row,
+                                 .event = run->missing[e].name,
+                                 .unit = run->missing[e].unit,
+                                 .source = run->missing[e].source});
+}
 
 void tally_report_csv(FILE *out, const struct tally_view *view, size_t limit)
 {
@@ -147,19 +182,7 @@ void tally_report_csv(FILE *out, const struct tally_view *view, size_t limit)
         }
     fputs("\n", out);
     for (size_t i = 0; i < view->row_count && (!limit || i < limit); i++)
-        for (size_t e = 0; e < view->profile->event_count; e++) {
-            struct field field = {.row = &view->rows[i],
-                                  .value = &view->rows[i].values[e],
-                                  .event = &view->profile->run->events[e]};
-            separator = "";
-            for (size_t c = 0; c < COLUMNS; c++)
-                if (columns[c].views & mask) {
-                    fputs(separator, out);
-                    columns[c].print(out, &field);
-                    separator = ",";
-                }
-            fputs("\n", out);
-        }
+        csv_row(out, mask, &view->rows[i], view->profile->run);
 }
 
 /* Text */
@@ -197,12 +220,16 @@ static size_t width_of(FILE *out)
     return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-/* Which events there is room for beside the sorted one and a name; returns how many are not. */
-static size_t choose_events(FILE *out, size_t event_count, int sort, bool *shown)
+/*
+ * Which events, and behind them missing ones, there is room for beside the sorted one and a name;
+ * returns how many are not.
+ */
+static size_t choose_events(FILE *out, const struct tally_run *run, int sort, bool *shown)
 {
     enum { SORTED = 43, OTHER = 22, NAME = 40 };
     size_t width = width_of(out), used = SORTED + NAME, hidden = 0;
-    for (size_t e = 0; e < event_count; e++) {
+    size_t count = (size_t)run->event_count + (size_t)run->missing_count;
+    for (size_t e = 0; e < count; e++) {
         shown[e] = (int)e == sort || !width || used + OTHER <= width;
         used += shown[e] && (int)e != sort ? OTHER : 0;
         hidden += !shown[e];
@@ -210,20 +237,26 @@ static size_t choose_events(FILE *out, size_t event_count, int sort, bool *shown
     return hidden;
 }
 
-static void print_value_heading(FILE *out, const struct tally_profile *profile, int sort,
-                                const bool *shown)
+static const char *column_name(const struct tally_run *run, size_t column)
 {
-    for (size_t e = 0; e < profile->event_count; e++) {
+    size_t events = (size_t)run->event_count;
+    return column < events ? run->events[column].event.name : run->missing[column - events].name;
+}
+
+static void print_value_heading(FILE *out, const struct tally_run *run, int sort, const bool *shown)
+{
+    size_t count = (size_t)run->event_count + (size_t)run->missing_count;
+    for (size_t e = 0; e < count; e++) {
         if (!shown[e])
             continue;
-        const char *name = profile->run->events[e].event.name;
+        const char *name = column_name(run, e);
         if ((int)e == sort)
             fprintf(out, "%-41.41s  ", name);
         else
             fprintf(out, "%-20.20s  ", name);
     }
     fputc('\n', out);
-    for (size_t e = 0; e < profile->event_count; e++) {
+    for (size_t e = 0; e < count; e++) {
         if (!shown[e])
             continue;
         if ((int)e == sort)
@@ -258,6 +291,9 @@ static void print_values(FILE *out, const struct tally_profile *profile,
         fprintf(out, "%12s %6.1f %13s %7.1f  ", self, per_cent(value->self, total), range,
                 per_cent(value->inclusive, total));
     }
+    for (int e = 0; e < profile->run->missing_count; e++)
+        if (shown_events[profile->event_count + (size_t)e])
+            fprintf(out, "%13s %6s  ", "-", "-");
 }
 
 static void print_row_name(FILE *out, const struct tally_view *view, const struct tally_row *row)
@@ -285,9 +321,10 @@ static void print_row_name(FILE *out, const struct tally_view *view, const struc
 
 void tally_report_text(FILE *out, const struct tally_view *view, size_t limit, int sort)
 {
-    bool shown_events[TALLY_MAX_EVENTS];
-    size_t hidden = choose_events(out, view->profile->event_count, sort, shown_events);
-    print_value_heading(out, view->profile, sort, shown_events);
+    const struct tally_run *run = view->profile->run;
+    bool shown_events[2 * TALLY_MAX_EVENTS] = {false};
+    size_t hidden = choose_events(out, run, sort, shown_events);
+    print_value_heading(out, run, sort, shown_events);
     fprintf(out, "%s\n", tally_view_names[view->kind]);
     size_t shown = 0;
     for (size_t i = 0; i < view->row_count && (!limit || i < limit); i++, shown++) {
@@ -300,9 +337,10 @@ void tally_report_text(FILE *out, const struct tally_view *view, size_t limit, i
     if (!hidden)
         return;
     fputs("(no room for", out);
-    for (size_t e = 0, named = 0; e < view->profile->event_count; e++)
+    size_t count = (size_t)run->event_count + (size_t)run->missing_count;
+    for (size_t e = 0, named = 0; e < count; e++)
         if (!shown_events[e])
-            fprintf(out, "%s %s", named++ ? "," : "", view->profile->run->events[e].event.name);
+            fprintf(out, "%s %s", named++ ? "," : "", column_name(run, e));
     fputs("; --sort EVENT or a wider terminal shows them)\n", out);
 }
 
@@ -315,6 +353,13 @@ static void print_term(FILE *out, const struct tally_term *term, bool is_first)
     if (fabs(term->factor) != 1)
         fprintf(out, "%g x ", fabs(term->factor));
     fputs(term->encoding, out);
+}
+
+/* A 0 may mean that nothing was counted. */
+static bool is_unproven(const struct tally_profile *profile, int event)
+{
+    return profile->run->events[event].event.is_unproven &&
+           tally_profile_total(profile, event) <= 0;
 }
 
 static void print_event_lines(FILE *out, const struct tally_recording *recording,
@@ -350,8 +395,10 @@ static void print_event_lines(FILE *out, const struct tally_recording *recording
         if (profile->lost[i] > 0)
             fprintf(out, ", lost %s",
                     tally_format_value(lost, sizeof(lost), profile->lost[i], event->unit));
-        fputc('\n', out);
+        fputs(is_unproven(profile, i) ? ", unproven\n" : "\n", out);
     }
+    for (int i = 0; i < run->missing_count; i++)
+        fprintf(out, "event: %s is missing: %s\n", run->missing[i].name, run->missing[i].why);
 }
 
 /*

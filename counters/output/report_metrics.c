@@ -21,8 +21,11 @@ static void measure_row(const struct tally_view *view, const struct tally_row *r
     for (int i = 0; i < variant->event_count; i++) {
         int event = event_called(view->profile, variant->events[i].name);
         if (event < 0) {
+            const struct tally_run_missing *missing =
+                tally_run_missing_of(view->profile->run, variant->events[i].name);
             measured[i] = (struct tally_measured){
-                .missing = "the recording lacks an event of it; record -g records all."};
+                .missing = missing ? missing->why
+                                   : "the recording lacks an event of it; record -g records all."};
             continue;
         }
         const struct tally_row_value *value = &row->values[event];
@@ -51,6 +54,20 @@ static void print_sources(FILE *out, const struct tally_view *view,
             fprintf(out, "%s%s", said ? "+" : "", tally_source_name(source));
         said |= 1u << source;
     }
+}
+
+/* Whether the metric uses a 0 of the whole run that may mean that nothing was counted. */
+static bool is_unproven(const struct tally_view *view, const struct tally_variant *variant,
+                        const struct tally_metric *metric)
+{
+    for (int i = 0; i < variant->event_count; i++) {
+        int event = event_called(view->profile, variant->events[i].name);
+        if (event >= 0 && tally_formula_uses(&metric->formula, i) &&
+            view->profile->run->events[event].event.is_unproven &&
+            tally_profile_total(view->profile, event) <= 0)
+            return true;
+    }
+    return false;
 }
 
 static void print_number(FILE *out, bool is_there, double number)
@@ -103,7 +120,8 @@ static void csv_row(FILE *out, const struct tally_view *view, const struct tally
         print_number(out, value.has_low && value.has_value, value.low);
         print_number(out, value.has_high && value.has_value, value.high);
         fprintf(out, ",%" PRIu64 ",", value.samples);
-        tally_csv_field(out, value.why);
+        bool is_doubtful = value.has_value && is_unproven(view, variant, metric);
+        tally_csv_field(out, is_doubtful ? "a count of 0 in it is unproven" : value.why);
         fputc('\n', out);
     }
 }
@@ -139,7 +157,7 @@ static void text_name(FILE *out, const struct tally_row *row, enum tally_view_ki
 }
 
 static void text_metric(FILE *out, const struct tally_metric *metric,
-                        const struct tally_metric_value *value)
+                        const struct tally_metric_value *value, bool is_unproven)
 {
     char range[64] = "-", end[24];
     const char *unit = strcmp(metric->unit.text, "1") != 0 ? metric->unit.text : "";
@@ -154,7 +172,8 @@ static void text_metric(FILE *out, const struct tally_metric *metric,
         snprintf(range, sizeof(range), "%.4g to %s", value->low, value->has_high ? end : "any");
     else if (value->has_high)
         snprintf(range, sizeof(range), "any to %s", end);
-    fprintf(out, "  %12.4g %-10s %-22s %s\n", value->value, unit, range, metric->name);
+    fprintf(out, "  %12.4g %-10s %-22s %s%s\n", value->value, unit, range, metric->name,
+            is_unproven ? " unproven" : "");
 }
 
 void tally_report_metrics_text(FILE *out, const struct tally_view *view,
@@ -169,7 +188,8 @@ void tally_report_metrics_text(FILE *out, const struct tally_view *view,
         measure_row(view, &view->rows[shown], variant, measured);
         for (int m = 0; m < variant->metric_count; m++) {
             tally_metric_measure(variant, &variant->metrics[m], measured, &value);
-            text_metric(out, &variant->metrics[m], &value);
+            text_metric(out, &variant->metrics[m], &value,
+                        is_unproven(view, variant, &variant->metrics[m]));
         }
     }
     if (shown < view->row_count)

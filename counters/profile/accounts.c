@@ -188,6 +188,7 @@ static void name_events(struct tally_accounts *accounts)
     const struct tally_run *from = accounts->profile->run;
     struct tally_run *run = &accounts->run;
     *run = *from;
+    run->missing_count = 0; /* of the events */
     run->event_count = run->counter_count = 0;
     for (int account = 0; account < TALLY_ACCOUNTS; account++) {
         accounts->event_of[account] = -1;

@@ -102,7 +102,9 @@ struct tally_profile {
     uint64_t samples, handler_calls;
     double handler_ns;        /* time in the agent's handler, over all threads */
     uint64_t untimed_samples; /* of processes that were killed: their handler's time is not known */
-    double lost[TALLY_MAX_EVENTS];   /* in the row [lost] */
+    double lost[TALLY_MAX_EVENTS];      /* in the row [lost] */
+    double unsampled[TALLY_MAX_EVENTS]; /* of that, for the sake of `gaps` */
+    unsigned gaps;                      /* of enum tally_gap, in any process */
     double excess[TALLY_MAX_EVENTS]; /* what samples sum to beyond the run's total: of clocks whose
                                         total is the kernel's accounts, which are rounded */
     char *python;                    /* versions seen, as in "3.11.2, 3.13.5"; "" if none */
@@ -111,6 +113,13 @@ struct tally_profile {
     struct tally_look *looks;                         /* of each thread in the order of time */
     uint32_t unseen_path, ready_path, unsampled_path; /* bracketed rows of the accounts */
     struct tally_interned *strings;
+};
+
+/* Why a thread counted less than it did, of which no sample can tell. */
+enum tally_gap {
+    TALLY_GAP_THROTTLED = 1, /* overflows came as fast as the kernel throttles them, or faster */
+    TALLY_GAP_WAITED = 2,    /* the processor had too few counters free */
+    TALLY_GAP_THREADS = 4,   /* a thread could not be given counters */
 };
 
 /* Called now and then with how much is done, 0 to 1; may be NULL. */

@@ -35,6 +35,22 @@ static bool is_counted_alike(const struct image_state *state, const struct tally
     return !state->image->header->is_clock && !is_partial_clock;
 }
 
+/* The most that threads can have counted after their last samples; INFINITY: no period bounds it.
+ */
+static double most_unfinished(const struct tally_run_event *event, int counter, size_t lives,
+                              const struct tally_image_header *header)
+{
+    double period = (double)event->event.period;
+    if (tally_run_is_exact(event))
+        return 0;
+    if (event->event.is_clock && !event->event.read_only) {
+        period = period > 0 ? period : 1e9 / (double)event->event.frequency;
+        period *= 1 + counter / 61.0; /* of several clocks the later ones drift */
+        period = larger(period, 1e3 * header->longest_period_us);
+    }
+    return period > 0 ? period * (double)lives : INFINITY;
+}
+
 /*
  * What overflowed but was not written: the difference between what threads counted to their end and
  * their samples, and what the agent could not write. Where not every count is a sample, a thread's
@@ -58,9 +74,11 @@ void remainder_of_image(struct builder *builder, const struct image_state *state
         double lost = (double)state->image->header->lost[i], rest = 0;
         if (counted[i] - state->written[i] > lost && is_counted_alike(state, &run->events[event]))
             rest = counted[i] - state->written[i] - lost;
-        if (tally_run_is_exact(&run->events[event])) {
-            lost += rest;
-            rest = 0;
+        double most =
+            most_unfinished(&run->events[event], i, state->lives.count, state->image->header);
+        if (rest > most) {
+            lost += rest - floor(most);
+            rest = floor(most);
         }
         build_exact(builder, thread, "[lost]", event, lost * builder->factor_of[i]);
         build_exact(builder, thread, "[start-up and exit]", event, rest * builder->factor_of[i]);
@@ -116,6 +134,75 @@ static double account_for_startup(struct builder *builder, int event, double res
     return rest;
 }
 
+/* A counter of the processor, or a clock: the kernel's own events are never throttled. */
+static bool can_be_throttled(const struct tally_event *event)
+{
+    return event->is_clock || event->source == TALLY_SOURCE_HARDWARE;
+}
+
+/*
+ * Of the kernel's ticks, in which it stops a counter after `tick_samples` overflows, two of the
+ * agent's cover each: they are as long but begin elsewhere. One of the two has half of them or
+ * more.
+ */
+static bool is_throttled(const struct tally_run *run, const struct tally_image_header *header)
+{
+    if (!run->tick_samples || header->is_clock)
+        return false;
+    for (int i = 0; i < run->counter_count; i++) {
+        int term, event = tally_run_event_of(run, (unsigned)i, &term);
+        if (can_be_throttled(&run->events[event].event) &&
+            2 * (uint64_t)header->busiest[i] > run->tick_samples)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Why threads of the image may have counted less of the event than they did. A stopped counter may
+ * have all of its group stand still; but time goes on, and is in a later sample.
+ */
+static unsigned gaps_of_image(const struct tally_run *run, const struct tally_image_header *header,
+                              int event)
+{
+    unsigned gaps = 0;
+    if (!run->events[event].event.is_clock && is_throttled(run, header))
+        gaps |= TALLY_GAP_THROTTLED;
+    if (header->has_waited)
+        gaps |= TALLY_GAP_WAITED;
+    if (header->unsampled_threads)
+        gaps |= TALLY_GAP_THREADS;
+    return gaps;
+}
+
+/*
+ * Where images have gaps, what they lack cannot be told from the ends of processes, nor from
+ * programs without an agent. Returns what of `rest` is left: nothing, or all where there is no gap.
+ */
+static double account_for_gaps(struct builder *builder, int event, double rest)
+{
+    struct tally_recording *recording = builder->recording;
+    size_t count = 0;
+    for (size_t i = 0; i < recording->image_count; i++) {
+        unsigned gaps = gaps_of_image(&recording->run, recording->images[i].header, event);
+        builder->profile->gaps |= gaps;
+        count += gaps != 0;
+    }
+    if (!count)
+        return rest;
+    builder->profile->unsampled[event] += rest;
+    builder->profile->lost[event] += rest;
+    double share = floor(rest / (double)count);
+    for (size_t i = 0; i < recording->image_count; i++) {
+        if (!gaps_of_image(&recording->run, recording->images[i].header, event))
+            continue;
+        double amount = --count ? share : rest;
+        build_exact(builder, builder->main_threads[i], "[lost]", event, amount);
+        rest -= amount;
+    }
+    return 0;
+}
+
 void remainder_of_run(struct builder *builder, const double *seen)
 {
     struct tally_recording *recording = builder->recording;
@@ -133,7 +220,7 @@ void remainder_of_run(struct builder *builder, const double *seen)
             build_exact(builder, nobody, "[lost]", i, rest);
             profile->lost[i] += rest;
         } else {
-            rest = account_for_startup(builder, i, rest);
+            rest = account_for_gaps(builder, i, account_for_startup(builder, i, rest));
             if (has_others)
                 build_exact(builder, nobody, "[no agent]", i, rest);
             else

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "profile/interval.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -173,11 +174,15 @@ static void finish_row(const struct maker *maker, const struct row *row,
                                           .high = amount_of(value),
                                           .samples = value->samples};
         bool is_read = event->event.read_only;
-        out[i].is_exact =
-            tally_run_is_exact(event) || (!is_read && !value->samples && value->exact != 0);
+        bool is_count = !is_read && !value->samples && value->exact != 0; /* of a bracketed row */
+        double lost = is_count ? 0 : maker->profile->lost[i];
+        out[i].is_exact = is_count || (tally_run_is_exact(event) && lost <= 0);
         out[i].has_interval = !is_read;
-        if (!is_read && !out[i].is_exact)
+        if (!is_read && !tally_run_is_exact(event) && !is_count)
             tally_interval(value, &maker->profile->totals[i], &out[i].low, &out[i].high);
+        /* All that is lost may have been this row's. */
+        out[i].high =
+            fmin(out[i].high + lost, fmax(amount_of(&maker->profile->totals[i]), out[i].high));
     }
 }
 

@@ -94,7 +94,20 @@ struct tally_image_header {
     uint64_t code_type;             /* &PyCode_Type */
     uint32_t own_pid;               /* PID in the process's own namespace */
     uint32_t threads;               /* how many were started and ended: changes with each */
+    /*
+     * Of what no sample tells (profile/remainder.c): the most overflows of a counter that came
+     * within one tick of the kernel, whether a thread's counters had to wait for some of the
+     * processor's to be free, and how many threads had none, of which the kernel's accounts did not
+     * tell either.
+     */
+    uint32_t busiest[TALLY_MAX_COUNTERS];
+    uint32_t has_waited;
+    uint32_t unsampled_threads;
+    uint32_t longest_period_us; /* that the clock was given, where stacks take long to walk; 0: none
+                                   longer than asked for */
 };
+
+_Static_assert(sizeof(struct tally_image_header) <= TALLY_HEADER_SIZE, "the header is too large");
 
 struct tally_chunk {
     uint32_t magic;

@@ -28,12 +28,22 @@ static json_t *event_to_json(const struct tally_run_event *run_event)
     for (int i = 0; i < event->term_count; i++)
         json_array_append_new(terms, term_to_json(&event->terms[i]));
     json_t *total = run_event->has_total ? json_integer((json_int_t)run_event->total) : json_null();
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:i, s:o, s:f, s:o}", "name", event->name,
-                     "source", source_names[event->source], "unit", unit_names[event->unit],
-                     "is_clock", event->is_clock, "read_only", event->read_only, "period",
-                     (json_int_t)event->period, "frequency", (json_int_t)event->frequency,
-                     "first_counter", run_event->first_counter, "total", total, "running",
-                     run_event->running, "terms", terms);
+    return json_pack(
+        "{s:s, s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:i, s:o, s:f, s:o}", "name", event->name,
+        "source", source_names[event->source], "unit", unit_names[event->unit], "is_clock",
+        event->is_clock, "read_only", event->read_only, "unproven", event->is_unproven, "period",
+        (json_int_t)event->period, "frequency", (json_int_t)event->frequency, "first_counter",
+        run_event->first_counter, "total", total, "running", run_event->running, "terms", terms);
+}
+
+static json_t *missing_to_json(const struct tally_run *run)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < run->missing_count; i++)
+        json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:s}", "name", run->missing[i].name,
+                                             "unit", run->missing[i].unit, "source",
+                                             run->missing[i].source, "why", run->missing[i].why));
+    return all;
 }
 
 json_t *tally_run_to_json(const struct tally_run *run)
@@ -47,7 +57,7 @@ json_t *tally_run_to_json(const struct tally_run *run)
         json_array_append_new(notes, json_string(run->notes[i]));
     return json_pack(
         "{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:b, s:b, s:I, s:I, s:f, s:f, "
-        "s:f, s:I, s:I, s:i, s:o, s:o, s:o}",
+        "s:f, s:I, s:I, s:I, s:i, s:o, s:o, s:o, s:o}",
         "format", TALLY_RUN_FORMAT, "command", run->command, "directory", run->directory, "machine",
         run->machine, "started", run->started, "version", run->version, "wall_ns",
         (json_int_t)run->wall_ns, "user_ns", (json_int_t)run->user_ns, "system_ns",
@@ -55,8 +65,9 @@ json_t *tally_run_to_json(const struct tally_run *run)
         "has_foreign", run->has_foreign, "stopped", (json_int_t)run->stopped, "interval_ms",
         (json_int_t)run->interval_ms, "delivery_ns", run->delivery_ns, "clock_delivery_ns",
         run->clock_delivery_ns, "fault_ns", run->fault_ns, "watch_ns", (json_int_t)run->watch_ns,
-        "start_ns", (json_int_t)run->start_ns, "counter_count", run->counter_count, "events",
-        events, "machine_wide", machine, "notes", notes);
+        "start_ns", (json_int_t)run->start_ns, "tick_samples", (json_int_t)run->tick_samples,
+        "counter_count", run->counter_count, "events", events, "machine_wide", machine, "missing",
+        missing_to_json(run), "notes", notes);
 }
 
 static int index_of(const char *name, const char *const *names, int count)
@@ -96,12 +107,12 @@ static bool event_from_json(struct tally_run_event *run_event, json_t *json, siz
     const char *name, *source, *unit;
     json_t *total, *terms;
     json_int_t period, frequency;
-    int is_clock, read_only;
-    if (json_unpack(json, "{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:i, s:o, s:F, s:o}", "name", &name,
-                    "source", &source, "unit", &unit, "is_clock", &is_clock, "read_only",
-                    &read_only, "period", &period, "frequency", &frequency, "first_counter",
-                    &run_event->first_counter, "total", &total, "running", &run_event->running,
-                    "terms", &terms) < 0)
+    int is_clock, read_only, is_unproven = 0;
+    if (json_unpack(json, "{s:s, s:s, s:s, s:b, s:b, s?b, s:I, s:I, s:i, s:o, s:F, s:o}", "name",
+                    &name, "source", &source, "unit", &unit, "is_clock", &is_clock, "read_only",
+                    &read_only, "unproven", &is_unproven, "period", &period, "frequency",
+                    &frequency, "first_counter", &run_event->first_counter, "total", &total,
+                    "running", &run_event->running, "terms", &terms) < 0)
         return false;
     int source_index = index_of(source, source_names, 4),
         unit_index = index_of(unit, unit_names, 5);
@@ -114,6 +125,7 @@ static bool event_from_json(struct tally_run_event *run_event, json_t *json, siz
     event->unit = (enum tally_unit)unit_index;
     event->is_clock = is_clock;
     event->read_only = read_only;
+    event->is_unproven = is_unproven;
     event->period = (uint64_t)period;
     event->frequency = (uint64_t)frequency;
     event->term_count = (int)count;
@@ -156,11 +168,21 @@ static bool machine_from_json(struct tally_run *run, json_t *events)
     return true;
 }
 
+static void missing_from_json(struct tally_run *run, json_t *all)
+{
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const char *name, *unit, *source, *why;
+        if (json_unpack(json_array_get(all, i), "{s:s, s:s, s:s, s:s}", "name", &name, "unit",
+                        &unit, "source", &source, "why", &why) == 0)
+            tally_run_miss(run, name, unit, source, why);
+    }
+}
+
 int tally_run_from_json(struct tally_run *run, const json_t *json)
 {
     const char *command, *directory, *machine, *started, *version;
-    json_t *events, *notes, *machine_wide = NULL;
-    json_int_t wall, user, system, stopped, interval, watch, start = 0;
+    json_t *events, *notes, *machine_wide = NULL, *missing = NULL;
+    json_int_t wall, user, system, stopped, interval, watch, start = 0, tick_samples = 0;
     int format, is_clock, has_foreign;
     *run = (struct tally_run){0};
     json_t *root = (json_t *)(uintptr_t)json; /* json_unpack() only reads */
@@ -173,14 +195,15 @@ int tally_run_from_json(struct tally_run *run, const json_t *json)
     if (json_unpack(
             root,
             "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:b, s:b, s:I, s:I, s:F, s:F, s:F, "
-            "s:I, s?I, s:i, s:o, s?o, s:o}",
+            "s:I, s?I, s?I, s:i, s:o, s?o, s?o, s:o}",
             "command", &command, "directory", &directory, "machine", &machine, "started", &started,
             "version", &version, "wall_ns", &wall, "user_ns", &user, "system_ns", &system,
             "exit_status", &run->exit_status, "is_clock", &is_clock, "has_foreign", &has_foreign,
             "stopped", &stopped, "interval_ms", &interval, "delivery_ns", &run->delivery_ns,
             "clock_delivery_ns", &run->clock_delivery_ns, "fault_ns", &run->fault_ns, "watch_ns",
-            &watch, "start_ns", &start, "counter_count", &run->counter_count, "events", &events,
-            "machine_wide", &machine_wide, "notes", &notes) < 0 ||
+            &watch, "start_ns", &start, "tick_samples", &tick_samples, "counter_count",
+            &run->counter_count, "events", &events, "machine_wide", &machine_wide, "missing",
+            &missing, "notes", &notes) < 0 ||
         !events_from_json(run, events) || !machine_from_json(run, machine_wide))
         return tally_error_code(TALLY_DAMAGED, "session.json of the recording is damaged.");
     run->command = tally_strdup(command);
@@ -197,12 +220,40 @@ int tally_run_from_json(struct tally_run *run, const json_t *json)
     run->interval_ms = (uint64_t)interval;
     run->watch_ns = (uint64_t)watch;
     run->start_ns = (uint64_t)start;
+    run->tick_samples = (uint64_t)tick_samples;
+    missing_from_json(run, missing);
     for (size_t i = 0; i < json_array_size(notes); i++) {
         const char *note = json_string_value(json_array_get(notes, i));
         if (note)
             tally_run_note(run, "%s", note);
     }
     return 0;
+}
+
+static const char *known_name(const char *name, const char *const *names, int count)
+{
+    int index = index_of(name, names, count);
+    return index < 0 ? "" : names[index];
+}
+
+void tally_run_miss(struct tally_run *run, const char *name, const char *unit, const char *source,
+                    const char *why)
+{
+    if (run->missing_count == TALLY_MAX_EVENTS)
+        return;
+    run->missing[run->missing_count++] =
+        (struct tally_run_missing){.name = tally_strdup(name),
+                                   .why = tally_strdup(why),
+                                   .unit = known_name(unit, unit_names, 5),
+                                   .source = known_name(source, source_names, 4)};
+}
+
+const struct tally_run_missing *tally_run_missing_of(const struct tally_run *run, const char *name)
+{
+    for (int i = 0; i < run->missing_count; i++)
+        if (!strcmp(run->missing[i].name, name))
+            return &run->missing[i];
+    return NULL;
 }
 
 void tally_run_note(struct tally_run *run, const char *format, ...)
@@ -226,6 +277,10 @@ void tally_run_release(struct tally_run *run)
     free(run->machine);
     free(run->started);
     free(run->version);
+    for (int i = 0; i < run->missing_count; i++) {
+        free(run->missing[i].name);
+        free(run->missing[i].why);
+    }
     for (int i = 0; i < run->note_count; i++)
         free(run->notes[i]);
     *run = (struct tally_run){0};

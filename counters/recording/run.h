@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TALLY_RUN_FORMAT = 3, TALLY_MAX_NOTES = 8 };
+enum { TALLY_RUN_FORMAT = 3, TALLY_MAX_NOTES = 40 };
 
 struct tally_run_event {
     struct tally_event event;
@@ -21,6 +21,12 @@ struct tally_run_event {
     bool has_total;    /* false: missing */
     uint64_t total;    /* over all processes, from the exec to the end of the program */
     double running;    /* share of the time it was counting, 0..1 */
+};
+
+/* An event that was asked for and could not be counted. */
+struct tally_run_missing {
+    char *name, *why;
+    const char *unit, *source; /* "count", "software", ...; "" where not known */
 };
 
 struct tally_run {
@@ -35,6 +41,8 @@ struct tally_run {
     bool is_clock;            /* CPU timers instead of perf events */
     bool has_foreign;         /* programs without the agent ran */
     uint32_t stopped;         /* see tally_session_news */
+    uint64_t tick_samples;    /* of one counter that the kernel lets through in one of its ticks,
+                                 before it throttles; 0: not known */
     uint64_t interval_ms;     /* of series.csv; 0: none */
     double delivery_ns;       /* measured cost of delivering one overflow to an empty handler */
     double clock_delivery_ns; /* the same for clocks */
@@ -44,6 +52,8 @@ struct tally_run {
     struct tally_run_event events[TALLY_MAX_EVENTS];
     int wide_count; /* counted for the whole machine: totals and series, no samples, no terms */
     struct tally_run_event wide[TALLY_MAX_EVENTS];
+    int missing_count;
+    struct tally_run_missing missing[TALLY_MAX_EVENTS];
     int note_count;
     char *notes[TALLY_MAX_NOTES]; /* what is missing or was degraded, one sentence each */
 };
@@ -53,6 +63,12 @@ json_t *tally_run_to_json(const struct tally_run *run);
 
 /* Fills `run`, which the caller ends with tally_run_release() in either case. */
 int tally_run_from_json(struct tally_run *run, const json_t *json);
+
+/* Unit and source are one of those names, or empty. */
+void tally_run_miss(struct tally_run *run, const char *name, const char *unit, const char *source,
+                    const char *why);
+/* NULL if nothing of that name is missing. */
+const struct tally_run_missing *tally_run_missing_of(const struct tally_run *run, const char *name);
 
 void tally_run_note(struct tally_run *run, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -44,6 +44,15 @@ static void view_by(struct opened *opened, enum tally_view_kind kind)
     tally_view_make(&opened->view, kind, opened->profile, NULL, 0);
 }
 
+/* Writes it anew after a change. */
+static void view_again(struct opened *opened, struct fake_recording *fake)
+{
+    tally_view_release(&opened->view);
+    tally_profile_free(opened->profile);
+    tally_recording_close(opened->recording);
+    open_profile(opened, fake, TALLY_VIEW_FUNCTION);
+}
+
 /* The row of that function, or in views that have none of that process, thread or module. */
 static const struct tally_row *find_row(const struct opened *opened, const char *name,
                                         uint32_t line)
@@ -365,6 +374,175 @@ static void test_lives_add_up(void **state)
     close_profile(&opened, fake);
 }
 
+/* What the agent says it could not write is lost, and of the rest what is more than a period. */
+static void test_no_end_is_longer_than_a_period(void **state)
+{
+    struct fake_recording *fake = fake_new();
+    struct opened opened;
+    (void)state;
+    fake_event(fake, "task-clock", 1000, 9000);
+    fake_event(fake, "page-faults", 0, 10000);
+    struct fake_image *image = fake_image(fake, 100, "python3\nprogram.py");
+    image->header.lost[0] = 1000;
+    fake_sample_reading(image, 0, TALLY_NODE_NATIVE, 2000, (const uint64_t[]){10}, 1);
+    fake_counts(image, 0, 0, 1, 100, (const uint64_t[]){4000, 5000}, 2);
+    fake_counts(image, 0, 0, 2, 101, (const uint64_t[]){3000, 4000}, 2);
+    open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
+    /* 7000 were counted; two threads may have ended before their next sample. */
+    assert_true(self_of(&opened, "[lost]", 0) == 1000 + 2000);
+    assert_true(self_of(&opened, "[start-up and exit]", 0) == 9000 - 2000 - 3000);
+    assert_true(self_of(&opened, "[lost]", 1) == 0);
+    assert_sums_close(&opened);
+    image->header.longest_period_us = 2; /* 2 x 2000 */
+    view_again(&opened, fake);
+    assert_true(self_of(&opened, "[lost]", 0) == 1000);
+    close_profile(&opened, fake);
+}
+
+/* An event that the kernel throttles beyond 100 overflows a tick, and one that it does not. */
+static struct fake_image *throttled(struct fake_recording **fake, uint32_t busiest)
+{
+    *fake = fake_new();
+    fake_event(*fake, "cycles", 1000, 500000);
+    fake_event(*fake, "page-faults", 1, 300);
+    (*fake)->run.events[0].event.source = TALLY_SOURCE_HARDWARE;
+    (*fake)->run.tick_samples = 100;
+    struct fake_image *image = fake_image(*fake, 100, "python3\nprogram.py");
+    fake_code(image, 0, 1, "main", MAIN, 1);
+    fake_node(image, 0, 0, 0, 1, 2);
+    for (int i = 0; i < 60; i++)
+        fake_sample(image, 0, 0, fake_id(0), 1000);
+    for (int i = 0; i < 40; i++)
+        fake_sample(image, 0, 1, fake_id(0), 1);
+    image->header.counted[0] = 7000; /* by then, as the recorder knows */
+    image->header.counted[1] = 200;
+    image->header.busiest[0] = busiest;
+    image->header.busiest[1] = 40;
+    return image;
+}
+
+/* Two of the agent's ticks cover one of the kernel's: half as many in one are no proof. */
+static void test_up_to_half_of_what_is_let_through_nothing_is_throttled(void **state)
+{
+    struct fake_recording *fake;
+    struct opened opened;
+    (void)state;
+    throttled(&fake, 50)->header.busiest[1] = 1000; /* page faults are never */
+    open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
+    assert_int_equal(opened.profile->gaps, 0);
+    assert_true(self_of(&opened, "[start-up and exit]", 0) == 440000);
+    assert_true(self_of(&opened, "[lost]", 0) == 0);
+    assert_sums_close(&opened);
+    close_profile(&opened, fake);
+}
+
+/* The rest of the group stands still, too; of the ends of processes nothing is known then. */
+static void test_what_was_throttled_is_lost(void **state)
+{
+    struct fake_recording *fake;
+    struct opened opened;
+    (void)state;
+    throttled(&fake, 51);
+    open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
+    assert_int_equal(opened.profile->gaps, TALLY_GAP_THROTTLED);
+    assert_true(self_of(&opened, "main", 0) == 60000 && self_of(&opened, "main", 1) == 40);
+    assert_true(self_of(&opened, "[start-up and exit]", 0) == 7000);
+    assert_true(self_of(&opened, "[lost]", 0) == 433000);
+    assert_true(opened.profile->unsampled[0] == 433000 && opened.profile->lost[0] == 433000);
+    assert_true(self_of(&opened, "[start-up and exit]", 1) == 200);
+    assert_true(self_of(&opened, "[lost]", 1) == 60);
+    assert_sums_close(&opened);
+    close_profile(&opened, fake);
+}
+
+/* main may have had all that is lost, or nothing of it. */
+static void test_losses_widen_the_intervals(void **state)
+{
+    struct fake_recording *fake;
+    struct opened opened;
+    (void)state;
+    throttled(&fake, 51);
+    open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
+    const struct tally_row_value *values = row_of(&opened, "main")->values;
+    assert_true(values[0].low <= 60000 && values[0].high >= 60000 + 433000);
+    assert_true(values[1].low == 40 && values[1].high == 40 + 60);
+    assert_false(values[1].is_exact);
+    assert_true(row_of(&opened, "[lost]")->values[1].is_exact);
+    assert_true(row_of(&opened, "[start-up and exit]")->values[1].high == 200);
+    close_profile(&opened, fake);
+}
+
+/* Programs without an agent cannot be told from what was throttled; other processes can. */
+static void test_throttled_beside_other_processes(void **state)
+{
+    struct fake_recording *fake;
+    struct opened opened;
+    (void)state;
+    throttled(&fake, 5000)->header.state = TALLY_IMAGE_SAMPLING; /* killed */
+    struct fake_image *image = fake_image(fake, 200, "python3\nother.py");
+    fake_sample(image, 0, 0, TALLY_NODE_NATIVE, 10000);
+    fake->run.has_foreign = true;
+    open_profile(&opened, fake, TALLY_VIEW_PROCESS);
+    assert_true(self_of(&opened, "200 python3", 0) == 10000);
+    assert_true(self_of(&opened, "100 python3", 0) == 490000);
+    view_by(&opened, TALLY_VIEW_FUNCTION);
+    assert_true(self_of(&opened, "[lost]", 0) == 423000);
+    assert_true(self_of(&opened, "[no agent]", 0) == 0);
+    assert_sums_close(&opened);
+    close_profile(&opened, fake);
+}
+
+/* Time goes on while a clock is throttled, but what its group would have counted is lost. */
+static void test_time_is_not_lost(void **state)
+{
+    struct fake_recording *fake = fake_new();
+    struct opened opened;
+    (void)state;
+    fake_event(fake, "task-clock", 1000, 90000);
+    fake_event(fake, "page-faults", 1, 50);
+    fake->run.tick_samples = 1;
+    struct fake_image *image = fake_image(fake, 100, "python3\nprogram.py");
+    fake_sample(image, 0, 0, TALLY_NODE_NATIVE, 80000);
+    fake_sample(image, 0, 1, TALLY_NODE_NATIVE, 1);
+    image->header.busiest[0] = 1;
+    open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
+    assert_true(self_of(&opened, "[start-up and exit]", 0) == 10000);
+    assert_true(self_of(&opened, "[lost]", 0) == 0 && self_of(&opened, "[lost]", 1) == 49);
+    assert_sums_close(&opened);
+    close_profile(&opened, fake);
+}
+
+/* CPU timers come with the kernel's ticks, and a simulated machine has none to throttle. */
+static void test_timers_are_not_throttled(void **state)
+{
+    struct fake_recording *fake;
+    struct opened opened;
+    (void)state;
+    throttled(&fake, 5000)->header.is_clock = 1;
+    open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
+    assert_int_equal(opened.profile->gaps, 0);
+    close_profile(&opened, fake);
+}
+
+/* Threads without counters, and counters that waited for a place on the processor. */
+static void test_other_gaps(void **state)
+{
+    struct fake_recording *fake;
+    struct opened opened;
+    (void)state;
+    throttled(&fake, 1)->header.unsampled_threads = 1;
+    open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
+    assert_int_equal(opened.profile->gaps, TALLY_GAP_THREADS);
+    assert_true(self_of(&opened, "[lost]", 0) == 433000);
+    close_profile(&opened, fake);
+    throttled(&fake, 1)->header.has_waited = 1;
+    open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
+    assert_int_equal(opened.profile->gaps, TALLY_GAP_WAITED);
+    assert_true(self_of(&opened, "[lost]", 1) == 60);
+    assert_sums_close(&opened);
+    close_profile(&opened, fake);
+}
+
 /* A clock's unfinished last period is no loss; what the agent says it could not write is. */
 static void test_losses_of_sampled_events(void **state)
 {
@@ -375,7 +553,7 @@ static void test_losses_of_sampled_events(void **state)
     struct fake_image *image = fake_image(fake, 100, "python3\nprogram.py");
     image->header.lost[0] = 1000;
     fake_sample(image, 0, 0, TALLY_NODE_NATIVE, 2000);
-    fake_counts(image, 0, 0, 1, 100, (const uint64_t[]){4500}, 1);
+    fake_counts(image, 0, 0, 1, 100, (const uint64_t[]){3999}, 1);
     open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
     assert_true(self_of(&opened, "[lost]", 0) == 1000);
     assert_true(self_of(&opened, "[start-up and exit]", 0) == 2000);
@@ -611,6 +789,14 @@ int main(void)
         cmocka_unit_test(test_what_was_not_written_is_lost),
         cmocka_unit_test(test_lives_add_up),
         cmocka_unit_test(test_losses_of_sampled_events),
+        cmocka_unit_test(test_no_end_is_longer_than_a_period),
+        cmocka_unit_test(test_up_to_half_of_what_is_let_through_nothing_is_throttled),
+        cmocka_unit_test(test_what_was_throttled_is_lost),
+        cmocka_unit_test(test_losses_widen_the_intervals),
+        cmocka_unit_test(test_throttled_beside_other_processes),
+        cmocka_unit_test(test_time_is_not_lost),
+        cmocka_unit_test(test_timers_are_not_throttled),
+        cmocka_unit_test(test_other_gaps),
         cmocka_unit_test(test_programs_without_an_agent),
         cmocka_unit_test(test_unsupported_interpreters),
         cmocka_unit_test(test_what_damage_took_is_lost),

@@ -1,0 +1,112 @@
+"""What the kernel throttles: counters that overflow faster than it lets samples through stand still.
+
+How much can be counted even so is known by construction: after each of the kernel's ticks, and each
+time that a thread gets the processor back, as many periods as it lets through and the one in which it
+stops the counter.
+"""
+
+import contextlib
+import math
+import pathlib
+import time
+
+from guest import HERE, check, read_csv, run, stat
+
+RATE = pathlib.Path("/proc/sys/kernel/perf_event_max_sample_rate")
+LIMIT = 1000  # samples a second, of the 10 000 that this machine's cycles would make
+PERIOD = 100_000
+CLOCK_MONOTONIC_COARSE = 6  # advances with the kernel's tick
+PROGRAM = ("python3", HERE / "load.py", 10)
+KILLED = ("sh", "-c", f"python3 {HERE / 'load.py'} 1000 & sleep 1; kill -9 $!; wait $!; true")
+
+
+@contextlib.contextmanager
+def limit(rate):
+    before = RATE.read_text()
+    RATE.write_text(str(rate))
+    try:
+        yield
+    finally:
+        RATE.write_text(before)
+
+
+def record(events, *command):
+    """What `record` says, the rows of its report and its totals, by event."""
+    done = run("tallystack", "record", "-e", events, "-o", "run.rec", "--", *command)
+    rows = read_csv(run("tallystack", "report", "-i", "run.rec", "--csv", "--limit", "0").stdout)
+    totals = read_csv(run("tallystack", "stat", "-i", "run.rec", "--csv").stdout)
+    return done.stderr, rows, {row["event"]: int(row["value"]) for row in totals}
+
+
+def self_of(rows, event, name=None):
+    return sum(float(row["self"]) for row in rows
+               if row["event"] == event and name in (None, row["function"]))
+
+
+def sampled(rows, event):
+    return PERIOD * sum(int(row["samples"]) for row in rows if row["event"] == event)
+
+
+def tick_s():
+    return time.clock_getres(CLOCK_MONOTONIC_COARSE)
+
+
+def most_let_through(totals):
+    """Of all cycles, which are 10^9 a second here."""
+    starts = math.ceil(totals["cycles"] / 1e9 / tick_s()) + 1 + totals["context-switches"]
+    return starts * (math.ceil(LIMIT * tick_s()) + 1) * PERIOD
+
+
+def test_what_is_throttled_is_lost():
+    """The start is known to the count, the rest to be lost."""
+    start = self_of(record(f"cycles:{10 * PERIOD}", *PROGRAM)[1], "cycles", "[start-up and exit]")
+    with limit(LIMIT):
+        said, rows, totals = record(f"cycles:{PERIOD},context-switches:0", *PROGRAM)
+    total, lost = totals["cycles"], self_of(rows, "cycles", "[lost]")
+    figures = (f"of {total:,} cycles {sampled(rows, 'cycles'):,} sampled, {lost:,.0f} lost, "
+               f"{self_of(rows, 'cycles', '[start-up and exit]'):,.0f} start-up\n{said}")
+    check(self_of(rows, "cycles") == total, figures)
+    check(sampled(rows, "cycles") <= most_let_through(totals), figures)
+    check(self_of(rows, "cycles", "[start-up and exit]") <= start, figures)
+    check(lost >= total - most_let_through(totals) - start, figures)
+    check("lets 1000 through" in said and "throttles them" in said and "% of cycles" in said, figures)
+    return figures
+
+
+def test_of_a_process_that_is_killed_too():
+    """Its shell has no agent; what it does cannot be told from what was throttled."""
+    with limit(LIMIT):
+        said, rows, totals = record(f"cycles:{PERIOD},context-switches:0", *KILLED)
+    total, lost = totals["cycles"], self_of(rows, "cycles", "[lost]")
+    figures = f"of {total:,} cycles {lost:,.0f} lost\n{said}"
+    check(self_of(rows, "cycles") == total and self_of(rows, "cycles", "[no agent]") == 0, figures)
+    check(lost >= total - most_let_through(totals), figures)
+    return figures
+
+
+def test_within_the_limit_nothing_is_lost():
+    said, rows, totals = record(f"cycles:{PERIOD},page-faults", *PROGRAM)
+    figures = f"{totals}\n{said}"
+    for event in totals:
+        check(self_of(rows, event) == totals[event] and self_of(rows, event, "[lost]") == 0, figures)
+    check("kernel" not in said, figures)
+    return figures
+
+
+def test_time_is_not_lost():
+    """But for what may come after the last sample, before the tick that lets the next one through."""
+    with limit(LIMIT):
+        said, rows, totals = record(f"task-clock:{PERIOD}", *PROGRAM)
+    figures = f"{totals}\n{said}"
+    check(self_of(rows, "task-clock") == totals["task-clock"], figures)
+    check(self_of(rows, "task-clock", "[lost]") <= 1e9 * tick_s(), figures)
+    check("lets 1000 through" in said, figures)
+    return figures
+
+
+def test_frequencies_that_the_kernel_refuses():
+    with limit(LIMIT):
+        done = run("tallystack", "record", "-F", LIMIT + 1, "-e", "cycles", "--", "true", status=125)
+        check("no more than 1000 samples" in done.stderr and done.stderr.count("\n") == 1, done.stderr)
+        run("tallystack", "record", "-q", "-F", LIMIT, "-e", "cycles", "--", *PROGRAM)
+        return done.stderr
