@@ -50,6 +50,7 @@ static int finish_simulated(struct record *record, struct tally_session *session
     /* In the recording, too; here it comes last. */
     if (outcome.failure[0])
         tally_run_note(&record->run, "%s", outcome.failure);
+    record->said = record->run.note_count;
     if (record_finish(record, session) < 0)
         return TALLY_ERROR;
     return outcome.failure[0] ? tally_error("%s", outcome.failure) : 0;

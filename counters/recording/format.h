@@ -21,6 +21,10 @@
  * `used` is stored after the bytes it covers: a reader sees whole records only. A record never
  * spans chunks, starts at a multiple of 8 and begins with its type.
  *
+ * The image of a simulated process is written by the simulator: now and then, where the last one is
+ * not, and at its end. A header tells which chunks hold, and is written in one piece after them,
+ * with the file locked (flock) against the recorder, which may close it.
+ *
  * A .waits file is built alike, with one slot, by the recorder; of its header only the magic, the
  * PID and chunk_count are set. Its node and code numbers are its own.
  *
@@ -60,6 +64,7 @@ enum tally_image_flag {
     TALLY_IMAGE_LEFT = 8,    /* it ended for a program, executed, that could not be simulated */
     TALLY_IMAGE_CLOSED = 16, /* by the recorder, whose run is over: nothing is written any more */
     TALLY_IMAGE_INTERPRETERS = 32, /* it ran subinterpreters */
+    TALLY_IMAGE_REWRITTEN = 64,    /* `first_chunk` holds, and `after` while it runs */
 };
 
 /* At offset 0 of an image file. Counts are per counter: see session.json for what each one is. */
@@ -105,6 +110,8 @@ struct tally_image_header {
     uint32_t unsampled_threads;
     uint32_t longest_period_us; /* that the clock was given, where stacks take long to walk; 0: none
                                    longer than asked for */
+    uint64_t first_chunk;       /* of simulated images, which are written anew while the process
+                                   runs: chunks before it, or from chunk_count on, are old */
 };
 
 _Static_assert(sizeof(struct tally_image_header) <= TALLY_HEADER_SIZE, "the header is too large");

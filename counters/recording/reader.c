@@ -158,6 +158,13 @@ static void group_by_slot(struct tally_image *image, struct place *places, size_
     }
 }
 
+/* What was written before the last time that a simulated image was written. */
+static bool is_old(const struct tally_image_header *header, uint64_t chunk)
+{
+    return header->flags & TALLY_IMAGE_REWRITTEN &&
+           (chunk < header->first_chunk || chunk >= header->chunk_count);
+}
+
 /* The chunks of an image that are whole and as they were sealed. */
 static void find_chunks(struct tally_recording *recording, struct tally_image *image,
                         const char *name, const bool *block_ok)
@@ -171,6 +178,8 @@ static void find_chunks(struct tally_recording *recording, struct tally_image *i
         size_t block = offset / TALLY_SEAL_BLOCK;
         const struct tally_chunk *chunk = (const struct tally_chunk *)(bytes + offset);
         bool is_intact = !block_ok || (block_ok[block] && block_ok[block + 1]);
+        if (is_old(image->header, i))
+            continue;
         if (!is_intact) {
             tally_recording_damage(recording,
                                    "%s: samples were changed after they were sealed; they are left "

@@ -8,15 +8,22 @@
 
 struct image_options image_options;
 
+/* Of the core. */
+SysRes VG_(do_syscall)(UWord number, UWord, UWord, UWord, UWord, UWord, UWord, UWord, UWord);
+
 static Int image_fd = -1;
 static uint32_t own_pid; /* as the recorder sees it */
 static uint64_t start_ns;
+static struct {
+    uint64_t first, end;
+} kept; /* chunks that the header in the file names */
 
 struct writer {
     int fd;
     bool has_failed;
     struct tally_image_header header;
     struct tally_chunk *chunk; /* TALLY_CHUNK_SIZE bytes */
+    uint64_t end;              /* no chunk may be written there */
     uint32_t node_count;
 };
 
@@ -44,7 +51,9 @@ static void end_chunk(struct writer *writer)
 {
     if (!writer->chunk->used)
         return;
-    writer->chunk->sequence = (uint32_t)writer->header.chunk_count++;
+    writer->has_failed |= writer->header.chunk_count == writer->end;
+    writer->chunk->sequence = (uint32_t)(writer->header.chunk_count - writer->header.first_chunk);
+    writer->header.chunk_count++;
     write_all(writer, writer->chunk, TALLY_CHUNK_SIZE);
     VG_(memset)(writer->chunk + 1, 0, writer->chunk->used);
     writer->chunk->used = 0;
@@ -247,6 +256,17 @@ static void write_header(struct writer *writer)
     write_all(writer, bytes, sizeof(bytes));
 }
 
+/* The recorder closes a file that it has locked. */
+static void lock(bool is_locked)
+{
+    enum { LOCK_EX = 2, LOCK_UN = 8 };
+    UWord operation = is_locked ? LOCK_EX : LOCK_UN;
+    SysRes result;
+    do
+        result = VG_(do_syscall)(__NR_flock, (UWord)image_fd, operation, 0, 0, 0, 0, 0, 0);
+    while (sr_isError(result) && sr_Err(result) == VKI_EINTR);
+}
+
 /* Whether the recorder still waits for what is written. */
 static bool is_open(void)
 {
@@ -258,6 +278,9 @@ static bool is_open(void)
            !(header.flags & TALLY_IMAGE_CLOSED);
 }
 
+enum { SAVE_MS = 5000 };
+static UInt next_save_ms;
+
 void image_begin(void)
 {
     if (image_fd >= 0)
@@ -268,29 +291,17 @@ void image_begin(void)
     struct writer writer = {.fd = image_fd};
     if (image_fd < 0)
         return;
+    kept.first = kept.end = 0;
+    next_save_ms = VG_(read_millisecond_timer)() + SAVE_MS;
     describe(&writer.header);
     write_header(&writer);
-}
-
-void image_show_progress(void)
-{
-    enum { INTERVAL_MS = 500 };
-    static UInt next_ms;
-    UInt now_ms = VG_(read_millisecond_timer)();
-    if (now_ms < next_ms)
-        return;
-    next_ms = now_ms + INTERVAL_MS;
-    if (!is_open())
-        return;
-    uint64_t count = machine_totals.raw[TALLY_RAW_INSTRUCTIONS];
-    VG_(lseek)(image_fd, __builtin_offsetof(struct tally_image_header, progress), VKI_SEEK_SET);
-    VG_(write)(image_fd, &count, sizeof(count));
 }
 
 static void write_threads(struct writer *writer)
 {
     writer->chunk = VG_(calloc)("tallystack.chunk", 1, TALLY_CHUNK_SIZE);
     writer->chunk->magic = TALLY_CHUNK_MAGIC;
+    codes_forget_written();
     for (struct object *object = natives_objects; object; object = object->next)
         object->is_written = false;
     for (uint32_t i = 0; i < attribution.thread_count; i++)
@@ -299,27 +310,94 @@ static void write_threads(struct writer *writer)
     VG_(free)(writer->chunk);
 }
 
-void image_end(void)
+/* All chunks from `first` on, if there is room for them before `end`. */
+static bool write_chunks(struct writer *writer, uint64_t first, uint64_t end)
+{
+    writer->header.first_chunk = writer->header.chunk_count = first;
+    writer->end = end;
+    writer->node_count = 0;
+    writer->has_failed = false;
+    const uint64_t offset = TALLY_HEADER_SIZE + first * TALLY_CHUNK_SIZE;
+    VG_(lseek)(writer->fd, (Off64T)offset, VKI_SEEK_SET);
+    if (!image_options.refusal[0])
+        write_threads(writer);
+    return !writer->has_failed;
+}
+
+/* Gives back the room of chunks that do not hold any more. */
+static void trim(const struct writer *writer)
+{
+    enum { KEEP_SIZE = 1, PUNCH_HOLE = 2 };
+    uint64_t first = writer->header.first_chunk * TALLY_CHUNK_SIZE;
+    uint64_t end = writer->header.chunk_count * TALLY_CHUNK_SIZE;
+    VG_(do_syscall)(__NR_ftruncate, (UWord)writer->fd, TALLY_HEADER_SIZE + end, 0, 0, 0, 0, 0, 0);
+    if (first)
+        VG_(do_syscall)
+    (__NR_fallocate, (UWord)writer->fd, KEEP_SIZE | PUNCH_HOLE, TALLY_HEADER_SIZE, first, 0, 0, 0,
+     0);
+}
+
+/* Writes all counts so far where the last ones, which hold until the header is written, are not. */
+static void save(enum tally_image_state state)
 {
     struct writer writer = {.fd = image_fd};
-    if (!is_open())
-        return;
-    VG_(lseek)(writer.fd, 0, VKI_SEEK_SET);
+    bool has_room = kept.first >= kept.end - kept.first;
     describe(&writer.header);
-    write_header(&writer);
-    if (!image_options.refusal[0])
-        write_threads(&writer);
+    if (!(kept.end && has_room && write_chunks(&writer, 0, kept.first)) &&
+        !write_chunks(&writer, kept.end, UINT64_MAX))
+        return;
     copy_text(writer.header.refusal, sizeof(writer.header.refusal), image_options.refusal);
+    writer.header.flags |= TALLY_IMAGE_REWRITTEN;
+    writer.header.state = state;
     writer.header.end_ns = now_ns();
+    writer.header.progress = machine_totals.raw[TALLY_RAW_INSTRUCTIONS];
     for (uint32_t i = 0; i < writer.header.counter_count; i++)
         writer.header.after[i] =
             sum_of(&machine_totals, image_options.masks[i]) - sum_outside(image_options.masks[i]);
-    /* Last, so that an image that was not written to its end does not look like one that was. */
-    if (!writer.has_failed)
-        writer.header.state =
-            image_options.refusal[0] ? TALLY_IMAGE_UNSUPPORTED : TALLY_IMAGE_ENDED;
     VG_(lseek)(writer.fd, 0, VKI_SEEK_SET);
     write_header(&writer);
-    VG_(close)(writer.fd);
+    kept.first = writer.header.first_chunk;
+    kept.end = writer.header.chunk_count;
+    if (state != TALLY_IMAGE_SAMPLING)
+        trim(&writer);
+}
+
+/* So that it takes 2 % of the time at most. */
+static void save_now_and_then(UInt now_ms)
+{
+    enum { TIMES = 50 };
+    if (now_ms < next_save_ms || image_options.refusal[0])
+        return;
+    save(TALLY_IMAGE_SAMPLING);
+    UInt end_ms = VG_(read_millisecond_timer)(), pause_ms = (end_ms - now_ms) * TIMES;
+    next_save_ms = end_ms + (pause_ms > SAVE_MS ? pause_ms : SAVE_MS);
+}
+
+void image_show_progress(void)
+{
+    enum { INTERVAL_MS = 500 };
+    static UInt next_ms;
+    UInt now_ms = VG_(read_millisecond_timer)();
+    if (now_ms < next_ms || image_fd < 0)
+        return;
+    next_ms = now_ms + INTERVAL_MS;
+    lock(true);
+    if (is_open()) {
+        uint64_t count = machine_totals.raw[TALLY_RAW_INSTRUCTIONS];
+        VG_(lseek)(image_fd, __builtin_offsetof(struct tally_image_header, progress), VKI_SEEK_SET);
+        VG_(write)(image_fd, &count, sizeof(count));
+        save_now_and_then(now_ms);
+    }
+    lock(false);
+}
+
+void image_end(void)
+{
+    if (image_fd < 0)
+        return;
+    lock(true);
+    if (is_open())
+        save(image_options.refusal[0] ? TALLY_IMAGE_UNSUPPORTED : TALLY_IMAGE_ENDED);
+    VG_(close)(image_fd); /* and the lock with it */
     image_fd = -1;
 }

@@ -24,7 +24,8 @@ extern struct image_options image_options;
 /* Begins an image: a file with a header only, which says that this process is running. The recorder
  * hands it out, so that it does not matter what rights and which root the process has. */
 void image_begin(void);
-/* Now and then: tells the recorder how far it is. */
+/* Now and then: tells the recorder how far it is, and every few seconds all counts so far, which a
+ * process that is killed leaves. */
 void image_show_progress(void);
 /* Ends it, with all counts so far. Nothing is written once the recording is sealed. */
 void image_end(void);

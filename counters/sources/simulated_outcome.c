@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,35 +41,63 @@ struct totals {
     char refusal[128];
 };
 
-/* What outlives the run may not write to a recording that is going to be sealed. */
-static void close_image(int directory, const char *name, const struct tally_image_header *header)
+static void add_counts(struct totals *totals, const struct tally_image_header *header)
 {
-    const size_t offset = offsetof(struct tally_image_header, flags);
-    uint32_t flags = header->flags | TALLY_IMAGE_CLOSED;
-    int fd = openat(directory, name, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (pwrite(fd, &flags, sizeof(flags), (off_t)offset) < 0)
-        unlinkat(directory, name, 0);
-    close(fd);
-}
-
-static void add_image(struct totals *totals, const struct tally_image_header *header)
-{
-    if (header->state == TALLY_IMAGE_SAMPLING) {
-        if (kill((pid_t)header->pid, 0) == 0 || errno == EPERM)
-            totals->running++;
-        else
-            totals->killed++;
-        return;
-    }
     totals->images++;
-    totals->is_root_ended |= header->is_root != 0;
     totals->flags |= header->flags;
     for (int i = 0; i < TALLY_MAX_COUNTERS; i++)
         totals->counts[i] += header->after[i];
     if (header->is_root && header->refusal[0])
         snprintf(totals->refusal, sizeof(totals->refusal), "%.127s", header->refusal);
+}
+
+static void add_image(struct totals *totals, const struct tally_image_header *header)
+{
+    if (header->state != TALLY_IMAGE_SAMPLING) {
+        totals->is_root_ended |= header->is_root != 0;
+        add_counts(totals, header);
+        return;
+    }
+    if (kill((pid_t)header->pid, 0) == 0 || errno == EPERM)
+        totals->running++;
+    else
+        totals->killed++;
+    if (header->flags & TALLY_IMAGE_REWRITTEN)
+        add_counts(totals, header);
+}
+
+/* The simulator writes with the file locked, and in little time. */
+static bool lock_file(int fd)
+{
+    enum { TRIES = 200, STEP_MS = 10 };
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+    for (int i = 0; i < TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        nanosleep(&step, NULL);
+    }
+    return false;
+}
+
+/*
+ * What outlives the run may not write to a recording that is going to be sealed. `header` is what
+ * it has written by then. One that cannot be closed is taken away.
+ */
+static bool close_image(int directory, const char *name, struct tally_image_header *header)
+{
+    const size_t offset = offsetof(struct tally_image_header, flags);
+    int fd = openat(directory, name, O_RDWR | O_CLOEXEC);
+    bool is_closed = fd >= 0 && lock_file(fd) &&
+                     pread(fd, header, sizeof(*header), 0) == (ssize_t)sizeof(*header);
+    if (is_closed) {
+        uint32_t flags = header->flags | TALLY_IMAGE_CLOSED;
+        is_closed = pwrite(fd, &flags, sizeof(flags), (off_t)offset) == (ssize_t)sizeof(flags);
+    }
+    if (!is_closed)
+        unlinkat(directory, name, 0);
+    if (fd >= 0)
+        close(fd);
+    return is_closed;
 }
 
 static int read_totals(int directory, bool is_over, struct totals *totals)
@@ -82,9 +111,9 @@ static int read_totals(int directory, bool is_over, struct totals *totals)
         struct tally_image_header header;
         if (!read_header(directory, entry->d_name, &header))
             continue;
-        add_image(totals, &header);
-        if (is_over && header.state == TALLY_IMAGE_SAMPLING)
-            close_image(directory, entry->d_name, &header);
+        if (!is_over || header.state != TALLY_IMAGE_SAMPLING ||
+            close_image(directory, entry->d_name, &header))
+            add_image(totals, &header);
     }
     closedir(list);
     return 0;
@@ -114,7 +143,8 @@ static void add_notes(struct tally_run *run, const struct totals *totals, const 
     if (totals->killed || totals->running)
         tally_run_note(run,
                        "%" PRIu32 " processes were killed and %" PRIu32 " outlive the program: "
-                       "what they did is not counted.",
+                       "what they did after their last report is not counted (one comes every 5 "
+                       "seconds, or less often).",
                        totals->killed, totals->running);
     if (within && totals->images)
         tally_run_note(

@@ -6,6 +6,8 @@ How right the counts are is in test_simulated_sums.py, _memory.py and _peers.py.
 import os
 import pathlib
 import shutil
+import signal
+import textwrap
 
 import pytest
 
@@ -250,6 +252,60 @@ def test_subinterpreters(simulate, any_python, run_cli, write):
                 if row["event"] == "PAPI_TOT_INS" and row["function"] == "run"]
     assert whole > 2 * run.self_of("PAPI_TOT_INS", "work")
     assert "note: subinterpreters ran: " in run_cli(["report", "-i", "rec"]).stdout
+
+
+# A child that lives for ever, and reports: its own image says so.
+KILLED = """
+    import os, signal, struct, time
+    REWRITTEN = 64
+    def has_reported(number):
+        try:
+            with open(f"rec/{number:06}.image", "rb") as image:
+                return bool(struct.unpack_from("I", image.read(40), 36)[0] & REWRITTEN)
+        except FileNotFoundError:
+            return False
+    def work(number):
+        for i in range(20000):
+            i ^ 1
+        while not has_reported(number):
+            time.sleep(0.01)
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        os.dup2(1, 2)
+        work(2)
+        while True:
+            pass
+    work(2)
+    if HOW == "killed":
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    print(child, flush=True)
+"""
+
+
+@pytest.mark.parametrize("how, note", [
+    ("killed", "1 processes were killed and 0 outlive the program"),
+    ("survived", "0 processes were killed and 1 outlive the program"),
+])
+def test_killed_processes_keep_what_they_reported(simulate, python, run_cli, read_csv, write, how,
+                                                  note):
+    program = write(f"HOW = {how!r}\n" + textwrap.dedent(KILLED))
+    done = run_cli(["record", "--simulate", "-o", "rec", "-e", "PAPI_TOT_INS,calls", "--", python,
+                    "-W", "ignore", program], timeout=300)
+    if how == "survived":
+        os.kill(int(done.stdout), signal.SIGKILL)
+    assert done.returncode == 0, done.stderr
+    assert note in done.stderr
+    rows = read_csv(run_cli(["report", "-i", "rec", "--csv", "--limit", 0]).stdout)
+    sums = {}
+    for row in rows:
+        sums[row["event"]] = sums.get(row["event"], 0) + int(row["self"])
+    totals = read_csv(run_cli(["stat", "-i", "rec", "--csv"]).stdout)
+    assert sums == {row["event"]: int(row["value"]) for row in totals}
+    (work,) = [row for row in rows if row["event"] == "PAPI_TOT_INS" and row["function"] == "work"]
+    assert int(work["self"]) > 2 * 10 * 20000
+    assert run_cli(["report", "-i", "rec"]).stderr == ""
 
 
 def test_dropped_privileges(simulate, need, run_cli, write, tmp_path):

@@ -165,6 +165,36 @@ static void test_killed_before_a_chunk_was_there(void **state)
     fake_free(fake);
 }
 
+/* As the simulator writes them anew: what the header does not name is of an earlier time. */
+static void test_old_chunks_of_a_rewritten_image(void **state)
+{
+    static const struct {
+        uint32_t flags;
+        uint64_t first;
+        size_t chunks;
+    } cases[] = {{0, 2, 3},
+                 {TALLY_IMAGE_REWRITTEN, 0, 3},
+                 {TALLY_IMAGE_REWRITTEN, 1, 2},
+                 {TALLY_IMAGE_REWRITTEN, 3, 0},
+                 {TALLY_IMAGE_REWRITTEN, UINT64_MAX, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fake_recording *fake = small_recording();
+        size_t chunks = 0;
+        fake->images[0].header.flags = cases[i].flags;
+        fake->images[0].header.first_chunk = cases[i].first;
+        fake_write(fake, true);
+        struct tally_recording *recording = open_recording(fake);
+        const struct tally_image *image = &recording->images[0];
+        for (size_t k = 0; k < image->slot_count; k++)
+            chunks += image->slots[k].chunk_count;
+        assert_int_equal(chunks, cases[i].chunks);
+        assert_false(recording->is_damaged);
+        tally_recording_close(recording);
+        fake_free(fake);
+    }
+}
+
 static void test_changed_blocks_are_left_out(void **state)
 {
     struct fake_recording *fake = small_recording();
@@ -407,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_chunks_in_any_order),
         cmocka_unit_test(test_killed_before_a_chunk_was_written),
         cmocka_unit_test(test_killed_before_a_chunk_was_there),
+        cmocka_unit_test(test_old_chunks_of_a_rewritten_image),
         cmocka_unit_test(test_changed_blocks_are_left_out),
         cmocka_unit_test(test_changed_header_leaves_its_process_out),
         cmocka_unit_test(test_changed_description_is_refused),
