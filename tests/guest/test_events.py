@@ -52,3 +52,20 @@ def test_stat_and_record_refuse_them_alone():
 def test_defaults_leave_them_out():
     screen = run("tallystack", "stat", "true").stderr
     check("branch" not in screen and "cache" not in screen and " cycles " in screen, screen)
+
+
+def test_record_carries_them():
+    """From the recording on, in each table: its name and reason, and no value."""
+    events = ",".join(["PAPI_L1_DCM", "cycles", *(name for name in ZERO if name != "PAPI_L1_DCM")])
+    said = run("tallystack", "record", "-e", events, "--", "python3", "-c", "pass").stderr
+    report = read_csv(run("tallystack", "report", "--csv", "--limit", "0").stdout)
+    totals = {row["event"]: row for row in read_csv(run("tallystack", "stat", "-i", "tallystack.rec",
+                                                        "--csv").stdout)}
+    check({row["event"] for row in report} == {"cycles", *ZERO}, str(report[:8]))
+    check(int(totals["cycles"]["value"]) > 0, str(totals))
+    for name, reason in ZERO.items():
+        rows = [row for row in report if row["event"] == name]
+        check(all(row[field] == "" for row in rows for field in ("self", "inclusive", "samples")),
+              str(rows[:3]))
+        check(totals[name]["value"] == "" and f"{name} is not counted" in said and reason in said, said)
+    return said.splitlines()[0]

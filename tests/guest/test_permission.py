@@ -5,12 +5,14 @@ import contextlib
 import os
 import pathlib
 
-from guest import HERE, check, read_csv, run
+from guest import HERE, check, read_csv, run, stat
 
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 LEVEL = pathlib.Path("/proc/sys/kernel/perf_event_paranoid")
 MEND = "sudo sysctl kernel.perf_event_paranoid="
-PYTHON = ("python3", str(HERE / "load.py"), "5")
+ROUNDS = 5
+PYTHON = ("python3", str(HERE / "load.py"), str(ROUNDS))
+PERIOD = 1_000_000
 
 
 @contextlib.contextmanager
@@ -33,6 +35,12 @@ def counted(events):
     return done.stderr, {row["event"]: row["value"] for row in rows}
 
 
+def cycles_of_three():
+    """What user code has in ROUNDS calls of three(), half of the work of as many more rounds."""
+    rounds = [stat("cycles:u", *PYTHON[:2], n * ROUNDS)["cycles:u"] for n in (1, 2)]
+    return (rounds[1] - rounds[0]) / 2
+
+
 def test_level_1_counts_all():
     with paranoid(1):
         said, values = counted("cycles,PAPI_TOT_INS")
@@ -52,8 +60,12 @@ def test_level_2_counts_user_code_and_says_so():
         check("user code only" in done.stderr and MEND in done.stderr, done.stderr)
         report = run("tallystack", "report", "--csv").stdout
         rows = [row for row in read_csv(report) if row["function"] == "three"]
-        check(rows and int(rows[0]["samples"]) > 10, report)
-        return said + done.stderr.splitlines()[0]
+        # Each call is in one piece, and loses less than a period at its end to what comes next.
+        least = cycles_of_three() / PERIOD - ROUNDS
+        samples = int(rows[0]["samples"]) if rows else 0
+        figures = f"{samples} samples in three(), at least {least:.1f}"
+        check(least > 0 and samples >= least, figures + "\n" + report)
+        return said + done.stderr.splitlines()[0] + "\n" + figures
 
 
 def test_level_2_refuses_kernel_code():
