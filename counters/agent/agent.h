@@ -50,6 +50,9 @@ struct interpreter {
  */
 bool link_find_interpreter(struct interpreter *out);
 
+/* Where a symbol that any object defines is; 0 if none does. */
+uint64_t link_find_symbol(const char *name);
+
 /* The range of the loaded object that has `address`; empty if there is none. */
 void link_range_of(uint64_t address, uint64_t *start, uint64_t *end);
 

@@ -86,6 +86,11 @@ static uint64_t find_symbol(const char *name, size_t *size)
     return 0;
 }
 
+uint64_t link_find_symbol(const char *name)
+{
+    return find_symbol(name, NULL);
+}
+
 /* "3.10.13 (main, ...)": interpreters before 3.11 have no Py_Version. */
 static uint32_t version_from_text(const char *text)
 {

@@ -7,6 +7,7 @@
  * tool finds by itself.
  */
 #include "agent/agent.h"
+#include "agent/environment.h"
 #include "simulator/requests.h"
 
 #include <dlfcn.h>
@@ -34,6 +35,7 @@ static void find_python(void)
     link_range_of((uint64_t)(uintptr_t)python.thread_state, &start, &end);
     VALGRIND_DO_CLIENT_REQUEST_STMT(TALLY_REQUEST_PYTHON, python.version, python.code_type, start,
                                     end, python.runtime);
+    environment_set_apart();
 }
 
 __attribute__((constructor)) static void on_load(void)

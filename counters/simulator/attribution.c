@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "simulator/attribution.h"
 
+#include "simulator/begin.h"
 #include "simulator/cells.h"
 #include "simulator/core.h"
 #include "simulator/tstates.h"
@@ -156,6 +157,8 @@ static bool push(struct thread *thread, uint64_t frame)
         thread->levels = VG_(realloc)("tallystack.levels", thread->levels,
                                       thread->room * sizeof(*thread->levels));
     }
+    if (!thread->depth)
+        begin_watch(code);
     struct context *context = cells_context(top_cell(thread), code);
     uint32_t line = codes_line(code, frame_word(frame, attribution.layout->frame_ip));
     thread->levels[thread->depth++] = (struct level){frame, context, line};
@@ -299,10 +302,13 @@ static void read_line(struct thread *thread)
 /* A new frame is looked at when the next store is seen: its own fields may not be stored yet. */
 static void enter_frame(struct thread *thread, uint64_t frame)
 {
+    uint64_t own = skip_foreign(frame);
     attribution_close();
-    thread->is_pending = !follow_return(thread, skip_foreign(frame));
+    thread->is_pending = !follow_return(thread, own);
     if (!thread->is_pending)
         go_to(counted_cell(thread));
+    else if (!thread->depth && own)
+        begin_watch(codes_find(code_address(own)));
 }
 
 /* What ran while the frame was being set up is its function's, on the def line. */

@@ -118,10 +118,22 @@ static __attribute__((noinline)) unsigned fetch_slow(const struct fetch *fetch, 
     return far;
 }
 
+static struct {
+    uint64_t start, size;
+} apart[2];
+
+static bool is_apart(uint64_t address)
+{
+    return UNLIKELY(address - apart[0].start < apart[0].size ||
+                    address - apart[1].start < apart[1].size);
+}
+
 static __attribute__((noinline)) void access_slow(uint64_t address, uint64_t size, bool is_store)
 {
     uint64_t end = address + size - 1;
     unsigned far = 0;
+    if (is_apart(address))
+        return;
     for (uint64_t line = address >> machine.line_shift; line <= end >> machine.line_shift; line++)
         if (!search_l1(&machine.l1d, line))
             far = farther(far, beyond_l1(line));
@@ -318,6 +330,98 @@ static void make_predictor(void)
     outcome_history = target_history = 0;
     outcomes = VG_(calloc)("tallystack.predictor", outcome_mask + 1ul, sizeof(*outcomes));
     targets = VG_(calloc)("tallystack.predictor", target_mask + 1ul, sizeof(*targets));
+}
+
+/* Setting aside */
+
+enum { LEVELS = sizeof(levels) / sizeof(levels[0]) };
+static struct cache kept[LEVELS];
+
+static uint64_t *copy_of(const uint64_t *words, uint64_t count)
+{
+    uint64_t *copy = VG_(malloc)("tallystack.kept", count * sizeof(*copy));
+    VG_(memcpy)(copy, words, count * sizeof(*copy));
+    return copy;
+}
+
+static void put_back(uint64_t *words, uint64_t **copy, uint64_t count)
+{
+    VG_(memcpy)(words, *copy, count * sizeof(*words));
+    VG_(free)(*copy);
+    *copy = NULL;
+}
+
+void machine_set_aside(void)
+{
+    for (unsigned i = 0; i < LEVELS; i++) {
+        const struct cache *cache = levels[i].cache;
+        if (!cache->tags || kept[i].tags)
+            continue;
+        kept[i].tags = copy_of(cache->tags, cache->sets * cache->ways);
+        kept[i].newest = copy_of(cache->newest, cache->sets);
+    }
+}
+
+/* The others of the set are as if the line had never been there. */
+static void forget(const struct cache *cache, uint64_t line)
+{
+    uint64_t *set = set_of(cache, line);
+    uint64_t *newest = &cache->newest[(uint64_t)(set - cache->tags) / cache->ways];
+    bool is_behind = false;
+    for (uint32_t i = 0; i < cache->ways; i++) {
+        is_behind |= set[i] == line;
+        if (is_behind)
+            set[i] = i + 1 < cache->ways ? set[i + 1] : UINT64_MAX;
+    }
+    if (*newest == line)
+        *newest = UINT64_MAX;
+}
+
+void machine_take_up(void)
+{
+    for (unsigned i = 0; i < LEVELS; i++) {
+        const struct cache *cache = levels[i].cache;
+        if (!kept[i].tags)
+            continue;
+        put_back(cache->tags, &kept[i].tags, cache->sets * cache->ways);
+        put_back(cache->newest, &kept[i].newest, cache->sets);
+    }
+}
+
+void machine_keep_apart(unsigned which, uint64_t start, uint64_t end)
+{
+    const struct cache *const with_data[] = {&machine.l1d, &machine.l2, &machine.l3};
+    const uint64_t first = start & ~machine.line_mask, size = end - first;
+    for (uint64_t at = 0; at < size; at += machine.line_mask + 1)
+        for (unsigned i = 0; i < sizeof(with_data) / sizeof(with_data[0]); i++)
+            if (with_data[i]->tags)
+                forget(with_data[i], (first + at) >> machine.line_shift);
+    apart[which].start = first;
+    apart[which].size = (size + machine.line_mask) & ~machine.line_mask;
+}
+
+static void empty(const struct cache *cache)
+{
+    if (!cache->tags)
+        return;
+    VG_(memset)(cache->tags, 0xff, cache->sets * cache->ways * sizeof(*cache->tags));
+    VG_(memset)(cache->newest, 0xff, cache->sets * sizeof(*cache->newest));
+}
+
+void machine_forget_branches(void)
+{
+    outcome_history = target_history = 0;
+    if (!machine.has_branches)
+        return;
+    VG_(memset)(outcomes, 0, (outcome_mask + 1ul) * sizeof(*outcomes));
+    VG_(memset)(targets, 0, (target_mask + 1ul) * sizeof(*targets));
+}
+
+void machine_begin_program(void)
+{
+    machine_forget_branches();
+    empty(&machine.tlb);
+    empty(&machine.itlb);
 }
 
 #define BITS(first, last) (TALLY_RAW_BIT((last) + 1) - TALLY_RAW_BIT(first))

@@ -15,6 +15,10 @@ enum {
     TALLY_REQUEST_REFUSED,
     /* the calling thread's PyThreadState, 0 when it has none any more */
     TALLY_REQUEST_THREAD,
+    /* what the environment's variables decide about follows */
+    TALLY_REQUEST_ASIDE,
+    /* it ends; the range that they were copied to */
+    TALLY_REQUEST_TAKE_UP,
 };
 
 #endif

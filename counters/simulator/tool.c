@@ -6,6 +6,7 @@
  *   machine.c      caches, branch predictor, counting
  *   instrument.c   the code that is added to the program's
  *   segments.c     the pieces that a translation is counted in
+ *   begin.c        when the program begins
  *   attribution.c  which line and call path a count belongs to
  *   cells.c        the tree of call paths and lines, with their counts
  *   codes.c        code objects
@@ -28,12 +29,15 @@
 #include "simulator/within.h"
 
 static struct thread **threads; /* by the core's number */
+static Addr first_stack_pointer;
 
 /* Threads */
 
 static void on_start(ThreadId id, ULong blocks)
 {
     (void)blocks;
+    if (!first_stack_pointer)
+        first_stack_pointer = VG_(get_SP)(id);
     if (!threads[id])
         threads[id] = attribution_new_thread((uint32_t)VG_(gettid)());
     attribution_run_thread(threads[id]);
@@ -47,6 +51,9 @@ static void on_stop(ThreadId id, ULong blocks)
     for (int i = 0; i < TALLY_RAW_LANES; i++)
         if (machine_run.count[i] < machine_closed.count[i])
             machine_run.count[i] = machine_closed.count[i];
+    /* Where a turn ends must not show: what is open may be the next frame's. */
+    if (attribution.thread->is_pending)
+        return;
     attribution_close();
     machine_settle();
     image_show_progress();
@@ -143,9 +150,19 @@ static void take_python(const UWord *arguments)
     (attribution.text_start, attribution.text_end - attribution.text_start, "tallystack");
 }
 
+/* Arguments and environment are above the first stack pointer, the interpreter's copy of the latter
+ * is in memory of its own. */
+static void take_up(ThreadId id, const UWord *arguments)
+{
+    machine_take_up();
+    machine_forget_branches();
+    if (id == 1)
+        machine_keep_apart(0, first_stack_pointer, VG_(thread_get_stack_max)(id));
+    machine_keep_apart(1, arguments[1], arguments[2]);
+}
+
 static Bool on_request(ThreadId id, UWord *arguments, UWord *result)
 {
-    (void)id;
     *result = 0;
     if (arguments[0] == TALLY_REQUEST_PYTHON) {
         take_python(arguments);
@@ -157,6 +174,10 @@ static Bool on_request(ThreadId id, UWord *arguments, UWord *result)
     } else if (arguments[0] == TALLY_REQUEST_THREAD) {
         if (attribution.layout)
             attribution_set_tstate(arguments[1]);
+    } else if (arguments[0] == TALLY_REQUEST_ASIDE) {
+        machine_set_aside();
+    } else if (arguments[0] == TALLY_REQUEST_TAKE_UP) {
+        take_up(id, arguments);
     } else {
         return False;
     }

@@ -115,12 +115,26 @@ static char **make_arguments(const char *valgrind, char *const argv[],
     return out;
 }
 
+/* Debian's command is a script for finding errors in memory: it changes the program's environment,
+ * and its shell keeps PWD there. What it starts is beside it. */
+static char *find_valgrind(void)
+{
+    char *command = in_path("valgrind");
+    char *program = command ? print("%s.bin", command) : NULL;
+    if (!program || !is_executable(program)) {
+        free(program);
+        return command;
+    }
+    free(command);
+    return program;
+}
+
 /* The tool's folder and Valgrind, which the caller frees; or the sentence what is missing. */
 static int find_tool(char **tool, char **valgrind)
 {
     static const char *const places[] = {"../lib/tallystack", TALLYSTACK_LIB_FROM_BIN};
     *tool = tally_file_beside_command(places, 2, "valgrind");
-    *valgrind = in_path("valgrind");
+    *valgrind = find_valgrind();
     if (!*tool)
         return tally_error("this tallystack was built without the simulator; build it where the "
                            "package \"valgrind\" is installed.");

@@ -3,10 +3,13 @@
 How right the counts are is in test_simulated_sums.py, _memory.py and _peers.py.
 """
 
+import ctypes
+import json
 import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import textwrap
 
 import pytest
@@ -15,9 +18,10 @@ import pytest
 def test_threads_and_children(simulate, any_python, write):
     program = write("""
         import os, subprocess, sys, threading
+        from itertools import repeat # no new numbers: where the heap stands decides what they cost
         sys.setswitchinterval(1000) # a switch costs instructions, and when they come is chance
         def work(n):
-            for i in range(n):
+            for i in repeat(1, n):
                 i ^ 1
         threads = [threading.Thread(target=work, args=(20000,)) for _ in range(3)]
         for thread in threads:
@@ -30,8 +34,9 @@ def test_threads_and_children(simulate, any_python, write):
             work(20000)
             os._exit(0)
         os.waitpid(child, 0)
-        subprocess.run([sys.executable, "-c", "def sub(n):\\n for i in range(n): i ^ 1\\nsub(20000)"],
-                       env={}, check=True)
+        code = "from itertools import repeat\\n" \
+               "def sub(n):\\n for i in repeat(1, n):\\n  i ^ 1\\nsub(20000)"
+        subprocess.run([sys.executable, "-c", code], env={}, check=True)
         subprocess.run(["/bin/true"], check=True)
         try:
             os.execv("/nonexistent", ["nothing"])
@@ -73,12 +78,74 @@ def test_runs_repeat(simulate, python, workloads):
     assert simulate(command) == first
 
 
-def test_environment_moves_only_the_start(simulate, python, workloads):
-    # A little: where the heap stands decides when an allocation needs a new pool.
-    own = [simulate([python, workloads / "sim_calls.py"], "-e", "PAPI_TOT_INS",
-                    env={"NOTHING": value}).self_of("PAPI_TOT_INS", "fib")
-           for value in (None, "x" * 1000)]
-    assert own[0] == pytest.approx(own[1], rel=1e-3)
+@pytest.fixture
+def program_rows():
+    """program_rows(python, run): what a run counted, without the rows of what the interpreter runs
+    while it starts: outside Python, in the modules that it has loaded before the program begins,
+    and in the lines of .pth files."""
+    def select(python, run):
+        loaded = subprocess.run([python, "-c", "import sys; print(*sys.modules)"], check=True,
+                                stdout=subprocess.PIPE, text=True).stdout.split()
+        start = {*loaded, "getpath"} - {"__main__"}
+        return {(row["event"], row["module"], row["function"], row["line"]): int(row["self"])
+                for row in run.rows
+                if not row["function"].startswith("[") and row["module"] not in start
+                and not row["module"].startswith("importlib.") and row["file"] != "<string>"}
+    return select
+
+
+OTHER_VARIABLES = {"NOTHING": "x" * 1000, "TERM": "dumb",
+                   **{f"NOTHING_{i}": "x" * 7 * i for i in range(20)}}
+
+
+def without_randomisation():
+    ctypes.CDLL(None).personality(0x0040000)  # ADDR_NO_RANDOMIZE, as setarch -R
+
+
+@pytest.mark.parametrize("more", [{"env": OTHER_VARIABLES}, {"cwd": "/usr/share"},
+                                  {"preexec_fn": without_randomisation}],
+                         ids=["environment", "folder", "addresses"])
+def test_surroundings_move_only_the_start(simulate, python, workloads, program_rows, tmp_path,
+                                          more):
+    """In all events, each line of the program and of what it imports counts the same."""
+    command = [python, workloads / "sim_recursion.py"]
+    rows = program_rows(python, simulate(command))
+    assert {"fib", "numbers", "key"} < {function for _, _, function, _ in rows}
+    assert program_rows(python, simulate(command, output=tmp_path / "rec", **more)) == rows
+
+
+def test_surroundings_of_a_library(simulate, any_python, workloads, program_rows, tmp_path):
+    """The same with json, re and ast, all surroundings changed at once."""
+    command = [any_python, workloads / "sim_library.py"]
+    rows = program_rows(any_python, simulate(command))
+    assert {"json.encoder", "ast", "re"} < {module.partition("._")[0] for _, module, *_ in rows}
+    assert program_rows(any_python, simulate(
+        command, env=OTHER_VARIABLES, cwd="/usr/share", output=tmp_path / "rec",
+        preexec_fn=without_randomisation)) == rows
+
+
+def test_environment_is_whole(run_cli, any_python, write, tmp_path):
+    """What the interpreter has of it, though that is kept in memory of its own."""
+    program = write("""
+        import json, os, subprocess, sys
+        os.environ["ADDED"] = "1"
+        del os.environ["TAKEN"]
+        os.putenv("PUT", "2")
+        code = "import json, os, sys; json.dump(dict(os.environ), sys.stdout)"
+        seen = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
+        json.dump([dict(os.environ), json.loads(seen.stdout)], open("seen", "w"))
+    """)
+    given = {"TAKEN": "", "EMPTY": "", "EQUALS": "=a=b=", "NOT_ASCII": "\u00fc\u20ac",
+             "LONG": "x" * 100000, **{f"MANY_{i}": str(i) * 40 for i in range(300)}}
+    done = run_cli(["record", "--simulate", "-q", "-e", "PAPI_TOT_INS", "-o", "rec", "--",
+                    any_python, program], env=given)
+    assert done.returncode == 0, done.stderr
+    own, child = json.loads((tmp_path / "seen").read_text())
+    wanted = {**given, "ADDED": "1"}
+    del wanted["TAKEN"]
+    assert {name: own.get(name) for name in wanted} == wanted
+    assert "TAKEN" not in own
+    assert {name: child.get(name) for name in wanted} == wanted and child["PUT"] == "2"
 
 
 def test_last_level_of_two(simulate, python, run_cli):
@@ -117,7 +184,6 @@ def test_refuses_a_debug_build(simulate, debug_python, run_cli, tmp_path):
 
 def test_progress_on_a_terminal(simulate, python, tallystack, run_cli, tmp_path):
     import pty
-    import subprocess
     code = "import time; end = time.time() + 5\nwhile time.time() < end: pass"
     command = ["record", "--simulate", "-e", "PAPI_TOT_INS", "-o", "out", "--", python, "-c", code]
     terminal, inside = pty.openpty()
@@ -170,7 +236,6 @@ def test_unknown_instruction_that_is_handled(simulate, run_cli, python, build_c,
 
 
 def test_jit_on_and_off(simulate, any_python, write):
-    import subprocess
     available = "import sys; sys.exit(not (hasattr(sys, '_jit') and sys._jit.is_available()))"
     if subprocess.run([any_python, "-c", available]).returncode != 0:
         pytest.skip("this interpreter has no JIT")

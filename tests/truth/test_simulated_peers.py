@@ -56,7 +56,10 @@ def run_peer(simulate, run_cli, tmp_path, peer_tools):
         folder = tmp_path / "instead"
         folder.mkdir()
         program = folder / "valgrind"
-        program.write_text(INSTEAD.format(real=shutil.which("valgrind"), options=options,
+        real = shutil.which("valgrind")
+        if os.access(real + ".bin", os.X_OK):
+            real += ".bin"  # as the launcher does
+        program.write_text(INSTEAD.format(real=real, options=options,
                                           tools=os.fsencode(peer_tools)))
         program.chmod(0o755)
         run_cli(["record", "--simulate=two-level", "-q", "-o", "peer", "--", *command],

@@ -15,6 +15,8 @@ typedef size_t SizeT;
 #define shim_strlen                strlen
 #define shim_strncmp               strncmp
 #define shim_memset                memset
+#define shim_memcpy                memcpy
+#define shim_free                  free
 #define shim_strtoull10(text, to)  strtoull(text, to, 10)
 #define shim_malloc(name, size)    malloc(size)
 #define shim_calloc(name, n, size) calloc(n, size)
