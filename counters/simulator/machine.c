@@ -328,6 +328,8 @@ static void make_predictor(void)
     outcome_mask = (1u << outcome_bits) - 1;
     target_mask = (1u << target_bits) - 1;
     outcome_history = target_history = 0;
+    VG_(free)(outcomes); /* of a machine before */
+    VG_(free)(targets);
     outcomes = VG_(calloc)("tallystack.predictor", outcome_mask + 1ul, sizeof(*outcomes));
     targets = VG_(calloc)("tallystack.predictor", target_mask + 1ul, sizeof(*targets));
 }
