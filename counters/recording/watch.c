@@ -64,6 +64,8 @@ struct tally_watch {
     bool has_waits;    /* a thread waited for much of the time since the round before */
     uint32_t calm;     /* rounds since one did */
     uint64_t cpu_ns;   /* that looking has cost */
+    bool has_new;      /* threads were found in this round */
+    uint64_t debt_ns;  /* of that cost, what was not waited for yet */
     uint64_t random;
     size_t process_count;
     struct process **processes;
@@ -238,6 +240,7 @@ static void add_thread(struct tally_watch *watch, struct process *process, pid_t
                               .own_tid = own_tid_of(process, tid),
                               .looked_ns = clock_ns(CLOCK_MONOTONIC),
                               .is_seen = true};
+    watch->has_new = true;
     tally_eye_open(&thread->eye);
     tally_look_times(&thread->eye, &thread->times);
     put_life(watch, process, thread, false);
@@ -450,6 +453,26 @@ static bool is_over(const struct tally_watch *watch, size_t index)
 }
 
 /*
+ * How long the budget wants to wait after a round of this cost. A round that finds new threads is
+ * dear once, and these would be out of sight for long: what it cost is paid off by the next rounds.
+ */
+static uint64_t budgeted_delay(struct tally_watch *watch, uint64_t cost)
+{
+    enum { SOON_NS = 4 * SHORTEST_ROUND_NS, MOST_DEBT_NS = 4000000 };
+    uint64_t wanted = (uint64_t)((double)cost / watch->share);
+    uint64_t affordable = (uint64_t)((double)SOON_NS * watch->share);
+    bool has_new = watch->has_new;
+    watch->has_new = false;
+    if (has_new && wanted > SOON_NS && watch->debt_ns + cost - affordable <= MOST_DEBT_NS) {
+        watch->debt_ns += cost - affordable;
+        return SOON_NS;
+    }
+    uint64_t paid = watch->debt_ns < cost ? watch->debt_ns : cost;
+    watch->debt_ns -= paid;
+    return wanted + (uint64_t)((double)paid / watch->share);
+}
+
+/*
  * A moment in [shortest, 1.5 shortest), so that no program's rhythm is met, or what the budget asks
  * for. Where all threads only ran there is little to see: the rounds then double, up to eightfold.
  */
@@ -462,7 +485,7 @@ static uint64_t next_delay(struct tally_watch *watch, uint64_t cost)
     watch->calm = watch->has_waits ? 0 : watch->calm + (watch->calm < CALMEST);
     watch->has_waits = false;
     uint64_t delay = (uint64_t)SHORTEST_ROUND_NS << watch->calm;
-    uint64_t wanted = (uint64_t)((double)cost / watch->share);
+    uint64_t wanted = budgeted_delay(watch, cost);
     if (wanted > delay)
         delay = wanted < LONGEST_ROUND_NS ? wanted : LONGEST_ROUND_NS;
     return delay + watch->random % (delay / 2);
