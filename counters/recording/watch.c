@@ -22,7 +22,9 @@
 enum {
     SHORTEST_ROUND_NS = 5000000,
     LONGEST_ROUND_NS = 500000000,
-    WAKE_UP_NS = 10000, /* what a round costs besides: the timer, two switches, poll */
+    ORDINARY_NS = 200000,    /* cost of a round that is not dear */
+    ALLOWANCE_NS = 20000000, /* for finding threads, in a run */
+    WAKE_UP_NS = 10000,      /* what a round costs besides: the timer, two switches, poll */
     LIST_EVERY_NS = 50000000,
     KEEP_MOST_NS = 1000000000, /* of a wait that goes on, before it is written */
 };
@@ -60,12 +62,12 @@ struct tally_watch {
     int directory, timer;
     double share;
     uint64_t *bytes_left;
-    uint64_t round_ns; /* when the last round was */
-    bool has_waits;    /* a thread waited for much of the time since the round before */
-    uint32_t calm;     /* rounds since one did */
-    uint64_t cpu_ns;   /* that looking has cost */
-    bool has_new;      /* threads were found in this round */
-    uint64_t debt_ns;  /* of that cost, what was not waited for yet */
+    uint64_t round_ns;     /* when the last round was */
+    bool has_waits;        /* a thread waited for much of the time since the round before */
+    uint32_t calm;         /* rounds since one did */
+    uint64_t cpu_ns;       /* that looking has cost */
+    bool has_new;          /* threads were found in this round */
+    uint64_t allowance_ns; /* what may still be spent on finding threads, beside the budget */
     uint64_t random;
     size_t process_count;
     struct process **processes;
@@ -99,6 +101,7 @@ struct tally_watch *tally_watch_new(int directory, double share, uint64_t *bytes
     watch->directory = directory;
     watch->timer = timer;
     watch->share = share;
+    watch->allowance_ns = ALLOWANCE_NS;
     watch->bytes_left = bytes_left;
     watch->random = clock_ns(CLOCK_MONOTONIC) | 1;
     return watch;
@@ -454,22 +457,15 @@ static bool is_over(const struct tally_watch *watch, size_t index)
 
 /*
  * How long the budget wants to wait after a round of this cost. A round that finds new threads is
- * dear once, and these would be out of sight for long: what it cost is paid off by the next rounds.
+ * dear once, and a long rest would leave these out of sight: a run has an allowance for that.
  */
 static uint64_t budgeted_delay(struct tally_watch *watch, uint64_t cost)
 {
-    enum { SOON_NS = 4 * SHORTEST_ROUND_NS, MOST_DEBT_NS = 4000000 };
-    uint64_t wanted = (uint64_t)((double)cost / watch->share);
-    uint64_t affordable = (uint64_t)((double)SOON_NS * watch->share);
-    bool has_new = watch->has_new;
+    uint64_t dear = watch->has_new && cost > ORDINARY_NS ? cost - ORDINARY_NS : 0;
+    uint64_t allowed = dear < watch->allowance_ns ? dear : watch->allowance_ns;
     watch->has_new = false;
-    if (has_new && wanted > SOON_NS && watch->debt_ns + cost - affordable <= MOST_DEBT_NS) {
-        watch->debt_ns += cost - affordable;
-        return SOON_NS;
-    }
-    uint64_t paid = watch->debt_ns < cost ? watch->debt_ns : cost;
-    watch->debt_ns -= paid;
-    return wanted + (uint64_t)((double)paid / watch->share);
+    watch->allowance_ns -= allowed;
+    return (uint64_t)((double)(cost - allowed) / watch->share);
 }
 
 /*
