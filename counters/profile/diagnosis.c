@@ -90,6 +90,17 @@ static double share_of(const struct native *native)
 
 /* Subjects */
 
+/* What a page fault cost the recorded program: each sample of one is kernel time, too. */
+static double fault_cost(const struct tally_run *run)
+{
+    for (int i = 0; i < run->event_count; i++) {
+        const struct tally_event *event = &run->events[i].event;
+        if (!strcmp(event->name, "page-faults") && event->period && run->fault_ns > 0)
+            return run->fault_ns + run->delivery_ns / (double)event->period;
+    }
+    return run->fault_ns;
+}
+
 static struct tally_subject *add_subject(struct tally_diagnosis *diagnosis, enum tally_scope scope,
                                          uint32_t index, const char *name)
 {
@@ -98,7 +109,7 @@ static struct tally_subject *add_subject(struct tally_diagnosis *diagnosis, enum
     struct tally_subject *subject = &diagnosis->subjects[diagnosis->count++];
     *subject = (struct tally_subject){.scope = scope, .index = index, .name = name};
     tally_evidence_init(&subject->evidence);
-    subject->evidence.fault_ns = profile_of(diagnosis)->run->fault_ns;
+    subject->evidence.fault_ns = fault_cost(profile_of(diagnosis)->run);
     return subject;
 }
 
