@@ -22,9 +22,9 @@
 enum {
     SHORTEST_ROUND_NS = 5000000,
     LONGEST_ROUND_NS = 500000000,
-    ORDINARY_NS = 200000,    /* cost of a round that is not dear */
-    ALLOWANCE_NS = 20000000, /* for finding threads, in a run */
-    WAKE_UP_NS = 10000,      /* what a round costs besides: the timer, two switches, poll */
+    ORDINARY_NS = 200000,   /* cost of a round that is not dear */
+    ALLOWANCE_NS = 5000000, /* for finding threads, in a run */
+    WAKE_UP_NS = 10000,     /* what a round costs besides: the timer, two switches, poll */
     LIST_EVERY_NS = 50000000,
     KEEP_MOST_NS = 1000000000, /* of a wait that goes on, before it is written */
 };
