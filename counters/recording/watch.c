@@ -150,6 +150,9 @@ void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
         }
         watch->round_ns = clock_ns(CLOCK_MONOTONIC);
         set_timer(watch, SHORTEST_ROUND_NS);
+    } else if (watch->calm) { /* the others only ran; of this one nothing is known */
+        watch->calm = 0;
+        set_timer(watch, SHORTEST_ROUND_NS);
     }
 }
 

@@ -67,14 +67,14 @@ def crowd():
 
 
 def forks():
-    """Four children that sleep for 2.2 to 2.8 s, long against the rounds of looks."""
+    """Four children that sleep for 0.2 to 0.8 s."""
     seconds = {}
     for number in range(1, 5):
         child = os.fork()
         if child == 0:
-            time.sleep(2 + 0.2 * number)
+            time.sleep(0.2 * number)
             sys.exit(0)
-        seconds[child] = 2 + 0.2 * number
+        seconds[child] = 0.2 * number
     for child in seconds:
         os.waitpid(child, 0)
     print(json.dumps(seconds))
