@@ -1,5 +1,7 @@
 #include "python/remote.h"
 
+#include "python/words.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -52,19 +54,11 @@ void py_remote_forget(struct py_remote *remote)
     memset(remote->cache->numbers, 0, sizeof(remote->cache->numbers));
 }
 
-static bool read_word(struct py_memory *memory, uint64_t address, uint64_t *word)
-{
-    const void *bytes = memory->view(memory, address, sizeof(*word));
-    if (bytes)
-        memcpy(word, bytes, sizeof(*word));
-    return bytes != NULL;
-}
-
 uint64_t py_thread_native_id(const struct py_layout *layout, struct py_memory *memory,
                              uint64_t tstate)
 {
     uint64_t id;
-    return read_word(memory, tstate + layout->tstate_native_id, &id) ? id : 0;
+    return py_read_word(memory, tstate + layout->tstate_native_id, &id) ? id : 0;
 }
 
 size_t py_thread_states(const struct py_layout *layout, struct py_memory *memory, uint64_t runtime,
@@ -73,18 +67,18 @@ size_t py_thread_states(const struct py_layout *layout, struct py_memory *memory
     enum { MOST_INTERPRETERS = 256 };
     uint64_t interpreter = 0, tstate;
     size_t count = 0;
-    read_word(memory, runtime + layout->runtime_interpreters, &interpreter);
+    py_read_word(memory, runtime + layout->runtime_interpreters, &interpreter);
     for (int i = 0; interpreter && i < MOST_INTERPRETERS; i++) {
-        if (!read_word(memory, interpreter + layout->interpreter_threads, &tstate))
+        if (!py_read_word(memory, interpreter + layout->interpreter_threads, &tstate))
             break;
         while (tstate && count < room) {
             out[count].address = tstate;
             out[count].native_id = py_thread_native_id(layout, memory, tstate);
             count++;
-            if (!read_word(memory, tstate + layout->tstate_next, &tstate))
+            if (!py_read_word(memory, tstate + layout->tstate_next, &tstate))
                 break;
         }
-        if (!read_word(memory, interpreter + layout->interpreter_next, &interpreter))
+        if (!py_read_word(memory, interpreter + layout->interpreter_next, &interpreter))
             break;
     }
     return count;
@@ -96,8 +90,8 @@ uint64_t py_gil_holder(struct py_memory *memory, uint64_t waited_at, int way)
     static const uint64_t signals[PY_CONDITIONS] = {40, 32};
     enum { GIL_COND = 32, GIL_LAST_HOLDER = 8, GIL_LOCKED = 16 };
     uint64_t gil = (waited_at & ~UINT64_C(7)) - signals[way] - GIL_COND, holder, locked;
-    if (!read_word(memory, gil + GIL_LAST_HOLDER, &holder) ||
-        !read_word(memory, gil + GIL_LOCKED, &locked) || (uint32_t)locked != 1)
+    if (!py_read_word(memory, gil + GIL_LAST_HOLDER, &holder) ||
+        !py_read_word(memory, gil + GIL_LOCKED, &locked) || (uint32_t)locked != 1)
         return 0;
     return holder;
 }

@@ -1,6 +1,7 @@
 #include "python/tasks.h"
 
 #include "python/section.h"
+#include "python/words.h"
 
 #include <string.h>
 
@@ -18,26 +19,6 @@ static const struct version {
     {0x030f, 39, 60, 74, 99, 0, 2},
 };
 enum { INTERPRETER_SIZE = 6, STATE_SUSPENDED = 1, STATE_AWAITS = 2 };
-
-static uint64_t word_in(const void *bytes, uint64_t offset)
-{
-    uint64_t word;
-    memcpy(&word, (const char *)bytes + offset, sizeof(word));
-    return word;
-}
-
-static bool read_word(struct py_memory *memory, uint64_t address, uint64_t *word)
-{
-    const void *bytes = memory->view(memory, address, sizeof(*word));
-    if (bytes)
-        *word = word_in(bytes, 0);
-    return bytes != NULL;
-}
-
-static uint64_t untagged(uint64_t reference)
-{
-    return reference & ~UINT64_C(3);
-}
 
 /* Offsets */
 
@@ -94,7 +75,7 @@ bool py_tasks_init(struct py_tasks *out, const struct py_layout *layout, struct 
                 {version->coroutine + 2u, &out->coroutine_frame},
                 {version->coroutine + 3u, &out->coroutine_state}};
     for (size_t i = 0; i < sizeof(read) / sizeof(read[0]); i++)
-        if (!read_word(memory, runtime + read[i].word * sizeof(uint64_t), read[i].value))
+        if (!py_read_word(memory, runtime + read[i].word * sizeof(uint64_t), read[i].value))
             return false;
     return offsets_agree(offsets, interpreter_size, thread_size) &&
            is_within(out->frame_stack, frame_size) && is_within(out->type_name, type_size) &&
@@ -119,8 +100,8 @@ bool py_tasks_find(struct py_tasks *out, pid_t pid, const struct py_layout *layo
 uint64_t py_tasks_idle_loop(const struct py_tasks *tasks, uint64_t tstate)
 {
     uint64_t loop, task;
-    if (!read_word(tasks->memory, tstate + tasks->offsets.thread_loop, &loop) ||
-        !read_word(tasks->memory, tstate + tasks->offsets.thread_task, &task) || task)
+    if (!py_read_word(tasks->memory, tstate + tasks->offsets.thread_loop, &loop) ||
+        !py_read_word(tasks->memory, tstate + tasks->offsets.thread_task, &task) || task)
         return 0;
     return loop;
 }
@@ -139,12 +120,12 @@ static bool read_head(const struct py_tasks *tasks, uint64_t address, struct hea
     if (!bytes)
         return false;
     *out = (struct head){.task = {.address = address,
-                                  .coroutine = word_in(bytes, offsets->task_coroutine),
-                                  .awaited_by = word_in(bytes, offsets->task_awaited_by),
+                                  .coroutine = py_word_at(bytes, offsets->task_coroutine),
+                                  .awaited_by = py_word_at(bytes, offsets->task_awaited_by),
                                   .by_several = bytes[offsets->task_by_several] == 1},
-                         .loop = word_in(bytes, FIRST_FIELD),
-                         .next = word_in(bytes, offsets->task_node),
-                         .previous = word_in(bytes, offsets->task_node + sizeof(uint64_t)),
+                         .loop = py_word_at(bytes, FIRST_FIELD),
+                         .next = py_word_at(bytes, offsets->task_node),
+                         .previous = py_word_at(bytes, offsets->task_node + sizeof(uint64_t)),
                          .is_task = bytes[offsets->task_is_task] == 1};
     return true;
 }
@@ -172,7 +153,7 @@ size_t py_tasks_list(const struct py_tasks *tasks, uint64_t tstate, uint64_t loo
     uint64_t start = before, node;
     *is_all = false;
     *cursor = 0;
-    if (before == list ? !read_word(tasks->memory, list, &node)
+    if (before == list ? !py_read_word(tasks->memory, list, &node)
                        : !read_head(tasks, before - node_at, &head))
         return 0;
     if (before != list)
@@ -183,7 +164,7 @@ size_t py_tasks_list(const struct py_tasks *tasks, uint64_t tstate, uint64_t loo
             if (*is_all)
                 break;
             before = list;
-            if (!read_word(tasks->memory, list, &node))
+            if (!py_read_word(tasks->memory, list, &node))
                 return count;
             continue;
         }
@@ -223,8 +204,8 @@ static enum kind kind_of_type(const struct py_tasks *tasks, uint64_t type)
     enum { HEAP_TYPE = 1 << 9 };
     char name[32] = "";
     uint64_t text, flags;
-    if (!read_word(tasks->memory, type + tasks->type_name, &text) ||
-        !read_word(tasks->memory, type + tasks->type_flags, &flags))
+    if (!py_read_word(tasks->memory, type + tasks->type_name, &text) ||
+        !py_read_word(tasks->memory, type + tasks->type_flags, &flags))
         return KIND_OTHER;
     for (size_t i = 0; i + 1 < sizeof(name); i++) {
         const char *byte = tasks->memory->view(tasks->memory, text + i, 1);
@@ -241,7 +222,7 @@ static enum kind kind_of_type(const struct py_tasks *tasks, uint64_t type)
 static enum kind kind_of(struct py_tasks *tasks, uint64_t object)
 {
     uint64_t type;
-    if (!read_word(tasks->memory, object + OBJECT_TYPE, &type))
+    if (!py_read_word(tasks->memory, object + OBJECT_TYPE, &type))
         return KIND_OTHER;
     struct py_known_type *known = &tasks->types[type / 16 % PY_TYPES_KNOWN];
     if (known->address != type)
@@ -260,14 +241,15 @@ static bool read_coroutine(const struct py_tasks *tasks, uint64_t object, struct
         return false;
     uint8_t state = (uint8_t)(bytes[tasks->coroutine_state] - tasks->first_state);
     const unsigned char *frame = bytes + tasks->coroutine_frame;
-    uint64_t code = untagged(word_in(frame, layout->frame_code));
-    uint64_t stack = word_in(frame, tasks->frame_stack);
+    uint64_t code = py_untagged(py_word_at(frame, layout->frame_code));
+    uint64_t stack = py_word_at(frame, tasks->frame_stack);
     if (state > STATE_AWAITS)
         return false;
-    *out = (struct py_frame){code, py_instruction(layout, code, word_in(frame, layout->frame_ip))};
+    *out =
+        (struct py_frame){code, py_instruction(layout, code, py_word_at(frame, layout->frame_ip))};
     if (state == STATE_AWAITS &&
-        read_word(tasks->memory, stack - tasks->await_depth * sizeof(uint64_t), awaited))
-        *awaited = untagged(*awaited);
+        py_read_word(tasks->memory, stack - tasks->await_depth * sizeof(uint64_t), awaited))
+        *awaited = py_untagged(*awaited);
     return true;
 }
 
@@ -275,7 +257,7 @@ static void read_future(struct py_tasks *tasks, uint64_t iterator, struct py_awa
 {
     struct head head;
     uint64_t future;
-    if (!read_word(tasks->memory, iterator + FIRST_FIELD, &future) || !future ||
+    if (!py_read_word(tasks->memory, iterator + FIRST_FIELD, &future) || !future ||
         !read_head(tasks, future, &head))
         return;
     out->future = future;
@@ -309,7 +291,7 @@ size_t py_task_frames(struct py_tasks *tasks, uint64_t coroutine, struct py_fram
                 break;
             count++;
         } else if (kind != KIND_WRAPPER ||
-                   !read_word(tasks->memory, object + FIRST_FIELD, &object)) {
+                   !py_read_word(tasks->memory, object + FIRST_FIELD, &object)) {
             if (kind == KIND_FUTURE_ITERATOR)
                 read_future(tasks, object, awaited);
             break;
@@ -326,16 +308,16 @@ static size_t read_set(const struct py_tasks *tasks, uint64_t set, uint64_t *out
     enum { MOST_ENTRIES = 1024 };
     uint64_t table, mask;
     size_t count = 0;
-    if (!read_word(tasks->memory, set + tasks->set_table, &table) ||
-        !read_word(tasks->memory, set + tasks->set_mask, &mask))
+    if (!py_read_word(tasks->memory, set + tasks->set_table, &table) ||
+        !py_read_word(tasks->memory, set + tasks->set_mask, &mask))
         return 0;
     for (uint64_t i = 0; i <= mask && i < MOST_ENTRIES && count < room; i++) {
         const void *entry = tasks->memory->view(tasks->memory, table + i * SET_ENTRY, SET_ENTRY);
         if (!entry)
             break;
-        uint64_t hash = word_in(entry, sizeof(uint64_t));
-        if (word_in(entry, 0) && hash != UINT64_MAX) /* else free, or once used */
-            out[count++] = word_in(entry, 0);
+        uint64_t hash = py_word_at(entry, sizeof(uint64_t));
+        if (py_word_at(entry, 0) && hash != UINT64_MAX) /* else free, or once used */
+            out[count++] = py_word_at(entry, 0);
     }
     return count;
 }

@@ -1,27 +1,8 @@
 #include "python/walk.h"
 
+#include "python/words.h"
+
 #include <string.h>
-
-static uint64_t word_at(const void *bytes, size_t offset)
-{
-    uint64_t word;
-    memcpy(&word, (const char *)bytes + offset, sizeof(word));
-    return word;
-}
-
-static bool read_word(struct py_memory *memory, uint64_t address, uint64_t *word)
-{
-    const void *bytes = memory->view(memory, address, sizeof(*word));
-    if (bytes)
-        *word = word_at(bytes, 0);
-    return bytes != NULL;
-}
-
-/* Tagged references (3.14 and later) keep flags in the two low bits. */
-static uint64_t untagged(uint64_t reference)
-{
-    return reference & ~UINT64_C(3);
-}
 
 uint32_t py_instruction(const struct py_layout *layout, uint64_t code, uint64_t ip)
 {
@@ -36,10 +17,10 @@ enum py_walk_end py_walk(const struct py_layout *layout, struct py_memory *memor
 {
     uint64_t frame;
     *count = 0;
-    if (!read_word(memory, tstate + layout->tstate_frame, &frame))
+    if (!py_read_word(memory, tstate + layout->tstate_frame, &frame))
         return PY_WALK_UNREADABLE;
     if (layout->frame_by_cframe && frame &&
-        !read_word(memory, frame + layout->cframe_frame, &frame))
+        !py_read_word(memory, frame + layout->cframe_frame, &frame))
         return PY_WALK_UNREADABLE;
     /* Frames of C code in between count towards the bound too: no chain is followed for ever. */
     for (size_t steps = 0; frame; steps++) {
@@ -53,20 +34,20 @@ enum py_walk_end py_walk(const struct py_layout *layout, struct py_memory *memor
         if (bytes[layout->frame_owner] < layout->owner_foreign) {
             if (*count == room)
                 return PY_WALK_TRUNCATED;
-            uint64_t code = untagged(word_at(bytes, layout->frame_code));
-            uint64_t ip = word_at(bytes, layout->frame_ip);
+            uint64_t code = py_untagged(py_word_at(bytes, layout->frame_code));
+            uint64_t ip = py_word_at(bytes, layout->frame_ip);
             frames[(*count)++] = (struct py_frame){code, py_instruction(layout, code, ip)};
         }
-        frame = word_at(bytes, layout->frame_previous);
+        frame = py_word_at(bytes, layout->frame_previous);
     }
     return PY_WALK_COMPLETE;
 }
 
 void py_code_read(const struct py_layout *layout, const void *object, struct py_code *code)
 {
-    code->filename = word_at(object, layout->code_filename);
-    code->qualname = word_at(object, layout->code_qualname);
-    code->lines = word_at(object, layout->code_lines);
+    code->filename = py_word_at(object, layout->code_filename);
+    code->qualname = py_word_at(object, layout->code_qualname);
+    code->lines = py_word_at(object, layout->code_lines);
     memcpy(&code->first_line, (const char *)object + layout->code_first_line,
            sizeof(code->first_line));
 }
@@ -107,7 +88,7 @@ size_t py_string_read(const struct py_layout *layout, struct py_memory *memory, 
     const void *head = memory->view(memory, address, STRING_STATE + sizeof(uint32_t));
     if (!head)
         return 0;
-    uint64_t length = word_at(head, STRING_LENGTH);
+    uint64_t length = py_word_at(head, STRING_LENGTH);
     uint32_t state;
     memcpy(&state, (const char *)head + STRING_STATE, sizeof(state));
     uint32_t kind = state >> 2 & 7;
@@ -142,7 +123,7 @@ enum { BYTES_LENGTH = 16, BYTES_DATA = 32 };
 size_t py_bytes_find(struct py_memory *memory, uint64_t address, uint64_t *data)
 {
     uint64_t length;
-    if (!read_word(memory, address + BYTES_LENGTH, &length) || length > (UINT64_C(1) << 30))
+    if (!py_read_word(memory, address + BYTES_LENGTH, &length) || length > (UINT64_C(1) << 30))
         return 0;
     *data = address + BYTES_DATA;
     return (size_t)length;
