@@ -63,7 +63,9 @@ def test_the_series(metered, tallystack, tmp_path):
     rows = [row for row in csv.DictReader(io.StringIO(text)) if row["event"] == METER]
     assert len(rows) >= 2 and {row["unit"] for row in rows} == {"nJ"}
     values = [int(row["value"]) for row in rows]
-    assert values == sorted(values)
+    times = [float(row["time_s"]) for row in rows]
+    assert values == sorted(values) and times == sorted(times)
+    assert 0 < values[0] < values[-1] and times[0] < times[-1]
     # The last is the total.
     assert values[-1] == recording.run()["machine_wide"][0]["total"]
     if shutil.which("gnuplot"):
