@@ -14,6 +14,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -107,8 +108,9 @@ def need():
 def run_cli(tallystack, tmp_path):
     """run_cli(args, **kw): runs the command, in the test's own folder, and returns what it did.
 
-    env holds what to add to the environment (None takes a variable away); the rest is as for
-    subprocess.run(). Output is captured as text, and a minute is the limit.
+    env holds what to add to the environment (None takes a variable away), tallystack another
+    command than the one under test; the rest is as for subprocess.run(). Output is captured as
+    text, and a minute is the limit.
     """
     def run(args, env=None, **kw):
         environment = dict(os.environ)
@@ -121,9 +123,30 @@ def run_cli(tallystack, tmp_path):
                        stderr=subprocess.PIPE, timeout=60)
         if not kw.pop("binary", False):
             options.update(text=True, encoding="utf-8", errors="replace")
+        command = kw.pop("tallystack", tallystack)
         options.update(kw)
-        return subprocess.run([tallystack, *map(str, args)], env=environment, **options)
+        return subprocess.run([command, *map(str, args)], env=environment, **options)
     return run
+
+
+@pytest.fixture(scope="session")
+def build(tallystack):
+    """The build folder of the command under test."""
+    folder = pathlib.Path(tallystack).resolve().parent.parent
+    if not (folder / "cmake_install.cmake").exists():
+        pytest.skip(f"{tallystack} is in no build folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def installed(build):
+    """What `cmake --install` leaves, in a folder that every user can read."""
+    folder = pathlib.Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    subprocess.run(["cmake", "--install", build, "--prefix", folder], check=True, timeout=60,
+                   stdout=subprocess.PIPE)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -157,7 +157,8 @@ static void add_notes(struct tally_run *run, const struct totals *totals, const 
     if (totals->flags & TALLY_IMAGE_LEFT)
         tally_run_note(run,
                        "programs that valgrind cannot run (set-user-ID, for another processor, or "
-                       "executed where valgrind may not be read) ran as they are, not counted.");
+                       "executed where valgrind or tallystack may not be read) ran as they are, "
+                       "not counted.");
     if (totals->flags & TALLY_IMAGE_UNKNOWN && !has_failed)
         tally_run_note(run, "this valgrind does not know %s, and the program got SIGILL for it.",
                        unknown);

@@ -22,22 +22,6 @@ print(*{line.split()[-1] for line in open("/proc/self/maps") if "tallystack-agen
 """
 
 
-@pytest.fixture(scope="module")
-def build(tallystack):
-    folder = Path(tallystack).resolve().parent.parent
-    if not (folder / "cmake_install.cmake").exists():
-        pytest.skip(f"{tallystack} is in no build folder")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def installed(build, tmp_path_factory):
-    root = tmp_path_factory.mktemp("root")
-    subprocess.run(["cmake", "--install", build, "--prefix", root], check=True, timeout=60,
-                   stdout=subprocess.PIPE)
-    return root
-
-
 @pytest.fixture
 def run_installed(installed, build, tmp_path):
     """run(args): runs the installed command where the build folder and the sources are hidden.

@@ -373,8 +373,9 @@ def test_killed_processes_keep_what_they_reported(simulate, python, run_cli, rea
     assert run_cli(["report", "-i", "rec"]).stderr == ""
 
 
-def test_dropped_privileges(simulate, need, run_cli, write, tmp_path):
-    """Forks and execs of a process that may neither write to the recording nor see its folder."""
+def test_dropped_privileges(simulate, need, run_cli, write, installed, tmp_path):
+    """Forks and execs of a process that may neither write to the recording nor see its folder. The
+    tool itself it must be able to read, to go on in another program."""
     if os.getuid() != 0:
         pytest.skip("only root can drop privileges")
     python = "/usr/bin/python3"  # others may not be readable for everybody
@@ -401,7 +402,8 @@ def test_dropped_privileges(simulate, need, run_cli, write, tmp_path):
         os.execv({python!r}, ["python3", "-c", code])
     """)
     tmp_path.chmod(0o700)
-    run = simulate([python, "-E", "-S", program], "-e", "PAPI_TOT_INS,calls")
+    run = simulate([python, "-E", "-S", program], "-e", "PAPI_TOT_INS,calls",
+                   tallystack=installed / "bin/tallystack")
     assert run.sums() == run.totals
     assert (run.self_of("calls", "work"), run.self_of("calls", "sub")) == (3, 2)
     assert run.self_of("PAPI_TOT_INS", "work") == pytest.approx(
