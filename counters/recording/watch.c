@@ -24,6 +24,7 @@ enum {
     LONGEST_ROUND_NS = 500000000,
     ORDINARY_NS = 200000,   /* cost of a round that is not dear */
     ALLOWANCE_NS = 5000000, /* for finding threads, in a run */
+    CREDIT_NS = 3000000,    /* how far the cost may be above the budget, or is saved up below it */
     WAKE_UP_NS = 10000,     /* what a round costs besides: the timer, two switches, poll */
     LIST_EVERY_NS = 50000000,
     KEEP_MOST_NS = 1000000000, /* of a wait that goes on, before it is written */
@@ -63,6 +64,9 @@ struct tally_watch {
     double share;
     uint64_t *bytes_left;
     uint64_t round_ns;     /* when the last round was */
+    double mean_ns;        /* cost of a round, over the last */
+    uint32_t rounds;       /* that it is the mean of */
+    double debt_ns;        /* what has been spent above the budget */
     bool has_waits;        /* a thread waited for much of the time since the round before */
     uint32_t calm;         /* rounds since one did */
     uint64_t cpu_ns;       /* that looking has cost */
@@ -85,11 +89,11 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void set_timer(struct tally_watch *watch, uint64_t delay_ns)
+static void set_timer(struct tally_watch *watch, uint64_t at_ns)
 {
     struct itimerspec when = {
-        .it_value = {(time_t)(delay_ns / 1000000000u), (long)(delay_ns % 1000000000u)}};
-    timerfd_settime(watch->timer, 0, &when, NULL);
+        .it_value = {(time_t)(at_ns / 1000000000u), (long)(at_ns % 1000000000u)}};
+    timerfd_settime(watch->timer, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 struct tally_watch *tally_watch_new(int directory, double share, uint64_t *bytes_left)
@@ -149,10 +153,10 @@ void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
             setrlimit(RLIMIT_NOFILE, &limit);
         }
         watch->round_ns = clock_ns(CLOCK_MONOTONIC);
-        set_timer(watch, SHORTEST_ROUND_NS);
+        set_timer(watch, watch->round_ns + SHORTEST_ROUND_NS);
     } else if (watch->calm) { /* the others only ran; of this one nothing is known */
         watch->calm = 0;
-        set_timer(watch, SHORTEST_ROUND_NS);
+        set_timer(watch, clock_ns(CLOCK_MONOTONIC) + SHORTEST_ROUND_NS);
     }
 }
 
@@ -459,35 +463,49 @@ static bool is_over(const struct tally_watch *watch, size_t index)
 }
 
 /*
- * How long the budget wants to wait after a round of this cost. A round that finds new threads is
- * dear once, and a long rest would leave these out of sight: a run has an allowance for that.
+ * How long the budget wants a round to be after one of this cost, which began `elapsed` after the
+ * one before. What a round saw must not decide when the next one is, or some waits would be given
+ * the time of others: so this goes by the mean of many, a little above it, and by the cost itself
+ * only where much was spent. A round that finds new threads is dear once, and a long rest would
+ * leave these out of sight: a run has an allowance for that.
  */
-static uint64_t budgeted_delay(struct tally_watch *watch, uint64_t cost)
+static double budgeted_round(struct tally_watch *watch, uint64_t cost, uint64_t elapsed)
 {
+    enum { ROUNDS = 256 };
     uint64_t dear = watch->has_new && cost > ORDINARY_NS ? cost - ORDINARY_NS : 0;
     uint64_t allowed = dear < watch->allowance_ns ? dear : watch->allowance_ns;
+    double ordinary = (double)(cost - allowed);
     watch->has_new = false;
     watch->allowance_ns -= allowed;
-    return (uint64_t)((double)(cost - allowed) / watch->share);
+    watch->rounds += watch->rounds < ROUNDS;
+    watch->mean_ns += (ordinary - watch->mean_ns) / watch->rounds;
+    watch->debt_ns += ordinary - watch->share * (double)elapsed;
+    if (watch->debt_ns < -CREDIT_NS)
+        watch->debt_ns = -CREDIT_NS;
+    double usual = 1.1 * watch->mean_ns, owed = watch->debt_ns - CREDIT_NS;
+    return (usual > owed ? usual : owed) / watch->share;
 }
 
 /*
- * A moment in [shortest, 1.5 shortest), so that no program's rhythm is met, or what the budget asks
- * for. Where all threads only ran there is little to see: the rounds then double, up to eightfold.
+ * A moment in [shortest, 1.5 shortest) after the last one, so that no program's rhythm is met, or
+ * what the budget asks for. Where all threads only ran for long there is little to see: the rounds
+ * then double, up to eightfold.
  */
-static uint64_t next_delay(struct tally_watch *watch, uint64_t cost)
+static uint64_t next_round(struct tally_watch *watch, uint64_t cost, uint64_t elapsed)
 {
     watch->random ^= watch->random << 13; /* Marsaglia's xorshift */
     watch->random ^= watch->random >> 7;
     watch->random ^= watch->random << 17;
-    enum { CALMEST = 3 };
-    watch->calm = watch->has_waits ? 0 : watch->calm + (watch->calm < CALMEST);
+    enum { CALM = 64, CALMEST = 3 };
+    watch->calm = watch->has_waits ? 0 : watch->calm + (watch->calm < CALM + CALMEST);
     watch->has_waits = false;
-    uint64_t delay = (uint64_t)SHORTEST_ROUND_NS << watch->calm;
-    uint64_t wanted = budgeted_delay(watch, cost);
-    if (wanted > delay)
-        delay = wanted < LONGEST_ROUND_NS ? wanted : LONGEST_ROUND_NS;
-    return delay + watch->random % (delay / 2);
+    uint64_t round = SHORTEST_ROUND_NS;
+    if (watch->calm > CALM)
+        round <<= watch->calm - CALM;
+    double wanted = budgeted_round(watch, cost, elapsed);
+    if (wanted > (double)round)
+        round = wanted < LONGEST_ROUND_NS ? (uint64_t)wanted : LONGEST_ROUND_NS;
+    return round + watch->random % (round / 2);
 }
 
 void tally_watch_look(struct tally_watch *watch)
@@ -495,7 +513,7 @@ void tally_watch_look(struct tally_watch *watch)
     uint64_t expirations;
     if (read(watch->timer, &expirations, sizeof(expirations)) != (ssize_t)sizeof(expirations))
         return;
-    uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID), before = watch->round_ns;
     watch->round_ns = clock_ns(CLOCK_MONOTONIC);
     for (size_t i = watch->process_count; i-- > 0;) {
         visit_process(watch, watch->processes[i]);
@@ -508,7 +526,7 @@ void tally_watch_look(struct tally_watch *watch)
     }
     uint64_t cost = clock_ns(CLOCK_THREAD_CPUTIME_ID) - start + WAKE_UP_NS;
     watch->cpu_ns += cost;
-    set_timer(watch, next_delay(watch, cost));
+    set_timer(watch, watch->round_ns + next_round(watch, cost, watch->round_ns - before));
 }
 
 void tally_watch_free(struct tally_watch *watch)

@@ -5,8 +5,8 @@
  * It looks at the threads in turn and never interrupts one: it reads /proc and, with
  * process_vm_readv, Python's frames. A look stands for the time since the look before. A thread
  * that has not run since then still waits where it did, and is not looked at in full again. Rounds
- * start at least 5 ms apart, at moments that follow no rhythm of the program, and as much further
- * apart as the budget asks for.
+ * start at least 5 ms apart, at moments that follow neither a rhythm of the program nor what was
+ * seen, and as much further apart as the budget asks for.
  */
 #ifndef TALLY_RECORDING_WATCH_H
 #define TALLY_RECORDING_WATCH_H

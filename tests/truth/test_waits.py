@@ -58,14 +58,15 @@ def accounts_of(run_cli, read_csv, path, by="function"):
     return rows
 
 
-def verdict_on_a_cpu(diagnose, python, kind, *args):
-    """Where the machine is busy with other things, starved is true; it may be quieter soon."""
+def row_on_a_cpu(diagnose, python, kind, *args):
+    """The program's row. Where the machine is busy with other things, starved is true; it may be
+    quieter soon."""
     for number in range(1, TRIES):
         rows, _, _ = diagnose(python, kind, *args, number=number)
         if rows[0]["verdict"] != STARVED:
-            return rows[0]["verdict"]
+            return rows[0]
     if os.getloadavg()[0] <= len(os.sched_getaffinity(0)):
-        return STARVED
+        return rows[0]
     pytest.skip("other programs have this machine's CPUs")
 
 
@@ -75,20 +76,22 @@ def test_what_it_waits_for(any_python, diagnose):
         verdicts = dict(zip(WAITING, told))
     for kind in WAITING:  # once more without the others beside it
         if verdicts[kind] == STARVED:
-            verdicts[kind] = verdict_on_a_cpu(diagnose, any_python, kind)
+            verdicts[kind] = row_on_a_cpu(diagnose, any_python, kind)["verdict"]
     assert verdicts == WAITING
 
 
 @pytest.mark.parametrize("kind", BUSY)
 def test_what_it_runs(any_python, diagnose, kind):
-    assert verdict_on_a_cpu(diagnose, any_python, kind) == BUSY[kind]
+    row = row_on_a_cpu(diagnose, any_python, kind)
+    assert row["verdict"] == BUSY[kind], row
 
 
 def test_native_code(python, diagnose, need):
     has_numpy = not subprocess.run([python, "-c", "import numpy"], stderr=subprocess.DEVNULL
                                    ).returncode
     need("numpy", has_numpy, f"no numpy for {python}")
-    assert verdict_on_a_cpu(diagnose, python, "product") == "CPU-bound (compute)"
+    row = row_on_a_cpu(diagnose, python, "product")
+    assert row["verdict"] == "CPU-bound (compute)", row
 
 
 def test_disk(any_python, diagnose, tmp_path, need):
@@ -96,8 +99,8 @@ def test_disk(any_python, diagnose, tmp_path, need):
         os.close(os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR | os.O_DIRECT))
     except OSError as error:
         need("direct I/O", False, f"no direct I/O in {tmp_path}: {error.strerror}")
-    verdict = verdict_on_a_cpu(diagnose, any_python, "disk", tmp_path)
-    assert verdict == "I/O-bound (disk)"
+    row = row_on_a_cpu(diagnose, any_python, "disk", tmp_path)
+    assert row["verdict"] == "I/O-bound (disk)", row
 
 
 def test_starved(any_python, diagnose):
@@ -134,6 +137,7 @@ def test_without_rights(any_python, tallystack, workloads, tmp_path, run_cli, re
 def test_shares(python, diagnose, run_cli, read_csv):
     runs, enough = 8, 5  # fewer inside intervals of 95 % have a chance of 1 in 2000
     inside = {"asleep": 0, "ask": 0}
+    off, square = {"asleep": 0, "ask": 0}, {"asleep": 0, "ask": 0}
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         done = list(pool.map(lambda number: diagnose(python, "shares", number=number), range(runs)))
     for _, path, stdout in done:
@@ -143,9 +147,14 @@ def test_shares(python, diagnose, run_cli, read_csv):
             row = rows[f"shares.<locals>.{function}", event]
             # Between what was asked for and what passed, readiness without a CPU included.
             inside[function] += row["self_low"] <= measured[function] and row["self_high"] >= least
+            off[function] += row["self"] - min(max(row["self"], least), measured[function])
+            square[function] += ((row["self_high"] - row["self_low"]) / 2) ** 2
         on_cpu = rows["burn", "on-cpu"]
         assert on_cpu["self_low"] <= 15 * 0.03 * 1.05 and on_cpu["self_high"] >= 15 * 0.03 * 0.95
     assert min(inside.values()) >= enough, inside
+    # All runs together, nothing of the one's time went to the other: within 3 standard errors.
+    for function in off:
+        assert abs(off[function]) <= 3 / 1.96 * square[function] ** 0.5, off
 
 
 def test_many_threads(any_python, diagnose, run_cli, read_csv):
