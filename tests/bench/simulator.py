@@ -59,13 +59,14 @@ def run(bench, words):
 
 
 def size(bench, python, script, seconds):
-    """How often the program has to do its work for cachegrind to take so long."""
+    """How often the program has to do its work for cachegrind to take so long, or a little longer:
+    what is translated once makes the first steps the slow ones."""
     def spent(times):
         return run(bench, [*CACHEGRIND, python, script, times])
     empty, times = spent(0), 1
-    while (taken := spent(times) - empty) < 1:
-        times *= 4
-    return max(1, round(times * seconds / taken))
+    while (taken := spent(times) - empty) < seconds / 5:
+        times *= 3
+    return max(1, round(1.2 * times * seconds / taken))
 
 
 def measure_program(bench, name, python, rounds, seconds):

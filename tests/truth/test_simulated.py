@@ -72,58 +72,6 @@ def test_native_functions_under_their_lines(simulate, any_python, write, build_c
     assert 400000 <= seen["6", "burn_both"] < 400020
 
 
-def test_runs_repeat(simulate, python, workloads):
-    command = [python, workloads / "sim_calls.py"]
-    first = simulate(command)
-    assert simulate(command) == first
-
-
-@pytest.fixture
-def program_rows():
-    """program_rows(python, run): what a run counted, without the rows of what the interpreter runs
-    while it starts: outside Python, in the modules that it has loaded before the program begins,
-    and in the lines of .pth files."""
-    def select(python, run):
-        loaded = subprocess.run([python, "-c", "import sys; print(*sys.modules)"], check=True,
-                                stdout=subprocess.PIPE, text=True).stdout.split()
-        start = {*loaded, "getpath"} - {"__main__"}
-        return {(row["event"], row["module"], row["function"], row["line"]): int(row["self"])
-                for row in run.rows
-                if not row["function"].startswith("[") and row["module"] not in start
-                and not row["module"].startswith("importlib.") and row["file"] != "<string>"}
-    return select
-
-
-OTHER_VARIABLES = {"NOTHING": "x" * 1000, "TERM": "dumb",
-                   **{f"NOTHING_{i}": "x" * 7 * i for i in range(20)}}
-
-
-def without_randomisation():
-    ctypes.CDLL(None).personality(0x0040000)  # ADDR_NO_RANDOMIZE, as setarch -R
-
-
-@pytest.mark.parametrize("more", [{"env": OTHER_VARIABLES}, {"cwd": "/usr/share"},
-                                  {"preexec_fn": without_randomisation}],
-                         ids=["environment", "folder", "addresses"])
-def test_surroundings_move_only_the_start(simulate, python, workloads, program_rows, tmp_path,
-                                          more):
-    """In all events, each line of the program and of what it imports counts the same."""
-    command = [python, workloads / "sim_recursion.py"]
-    rows = program_rows(python, simulate(command))
-    assert {"fib", "numbers", "key"} < {function for _, _, function, _ in rows}
-    assert program_rows(python, simulate(command, output=tmp_path / "rec", **more)) == rows
-
-
-def test_surroundings_of_a_library(simulate, any_python, workloads, program_rows, tmp_path):
-    """The same with json, re and ast, all surroundings changed at once."""
-    command = [any_python, workloads / "sim_library.py"]
-    rows = program_rows(any_python, simulate(command))
-    assert {"json.encoder", "ast", "re"} < {module.partition("._")[0] for _, module, *_ in rows}
-    assert program_rows(any_python, simulate(
-        command, env=OTHER_VARIABLES, cwd="/usr/share", output=tmp_path / "rec",
-        preexec_fn=without_randomisation)) == rows
-
-
 def test_environment_is_whole(run_cli, any_python, write, tmp_path):
     """What the interpreter has of it, though that is kept in memory of its own."""
     program = write("""

@@ -1,5 +1,8 @@
-"""Simulated counts close: all rows, summed, are the program's total, and calls are the true ones."""
+"""Simulated counts close, and repeat: all rows, summed, are the program's total, calls are the true
+ones, and what surrounds a program moves nothing in it.
+"""
 
+import ctypes
 import json
 import subprocess
 
@@ -7,6 +10,7 @@ import pytest
 
 EVENTS = ["PAPI_TOT_INS", "PAPI_LD_INS", "PAPI_SR_INS", "PAPI_L1_ICM", "PAPI_L1_DCM", "PAPI_L2_TCM",
           "PAPI_L3_TCM", "PAPI_BR_INS", "PAPI_BR_MSP"]
+ALL = ("-e", ",".join([*EVENTS, "calls"]))
 
 # Calls as the interpreter's own profiling hook sees them, of the functions of one file.
 COUNT_CALLS = """
@@ -29,9 +33,24 @@ COUNT_CALLS = """
 """
 
 
-def calls_by_function(run):
+RUNS = {}
+
+
+@pytest.fixture
+def simulated(simulate, run_cli, read_csv, workloads):
+    """simulated(python, name): the one run of a workload, and its rows by function."""
+    def run(python, name):
+        if (python, name) not in RUNS:
+            done = simulate([python, workloads / f"{name}.py"], *ALL)
+            report = run_cli(["report", "-i", "rec", "--csv", "--limit", 0])
+            RUNS[python, name] = done, read_csv(report.stdout)
+        return RUNS[python, name]
+    return run
+
+
+def calls_by_function(rows):
     counts = {}
-    for row in run.rows:
+    for row in rows:
         if row["event"] == "calls" and row["module"] == "__main__" and row["self"] != "0":
             name = f"{row['function']}:{row['line']}"
             counts[name] = counts.get(name, 0) + int(row["self"])
@@ -39,25 +58,26 @@ def calls_by_function(run):
 
 
 @pytest.mark.parametrize("name", ["sim_calls", "sim_library", "sim_threads"])
-def test_sums_close(simulate, any_python, workloads, name):
-    run = simulate([any_python, workloads / f"{name}.py"])
-    assert list(run.totals) == EVENTS
+def test_sums_close(simulated, any_python, name):
+    run, _ = simulated(any_python, name)
+    assert list(run.totals) == [*EVENTS, "calls"]
     assert run.sums() == run.totals
     assert run.totals["PAPI_TOT_INS"] > run.totals["PAPI_LD_INS"] > run.totals["PAPI_L1_DCM"] > 0
 
 
 def test_sums_close_with_numpy(simulate, numpy_python, workloads):
     run = simulate([numpy_python, workloads / "sim_numpy.py"])
+    assert list(run.totals) == EVENTS
     assert run.sums() == run.totals
 
 
 @pytest.mark.parametrize("name", ["sim_calls", "sim_library", "sim_threads"])
-def test_calls_are_those_of_setprofile(simulate, any_python, workloads, write, name):
+def test_calls_are_those_of_setprofile(simulated, any_python, workloads, write, name):
     program = workloads / f"{name}.py"
     counted = subprocess.run([any_python, write(COUNT_CALLS), program], check=True,
                              stdout=subprocess.PIPE)
-    run = simulate([any_python, program], "-e", "PAPI_TOT_INS,calls", by="function")
-    assert calls_by_function(run) == json.loads(counted.stdout)
+    _, rows = simulated(any_python, name)
+    assert calls_by_function(rows) == json.loads(counted.stdout)
 
 
 def test_call_to_close_a_generator(simulate, any_python, write):
@@ -77,3 +97,57 @@ def test_call_to_close_a_generator(simulate, any_python, write):
     run = simulate([any_python, program], "-e", "calls")
     resumes = 200 if any_python.version in ("3.11", "3.12") else 100
     assert (run.self_of("calls", "begin"), run.self_of("calls", "numbers")) == (100, resumes)
+
+
+def test_runs_repeat(simulate, python, workloads):
+    command = [python, workloads / "sim_calls.py"]
+    first = simulate(command)
+    assert simulate(command) == first
+
+
+@pytest.fixture
+def program_rows():
+    """program_rows(python, run): what a run counted, without the rows of what the interpreter runs
+    while it starts: outside Python, in the modules that it has loaded before the program begins,
+    and in the lines of .pth files."""
+    def select(python, run):
+        loaded = subprocess.run([python, "-c", "import sys; print(*sys.modules)"], check=True,
+                                stdout=subprocess.PIPE, text=True).stdout.split()
+        start = {*loaded, "getpath"} - {"__main__"}
+        return {(row["event"], row["module"], row["function"], row["line"]): int(row["self"])
+                for row in run.rows
+                if not row["function"].startswith("[") and row["module"] not in start
+                and not row["module"].startswith("importlib.") and row["file"] != "<string>"}
+    return select
+
+
+OTHER_VARIABLES = {"NOTHING": "x" * 1000, "TERM": "dumb",
+                   **{f"NOTHING_{i}": "x" * 7 * i for i in range(20)}}
+
+
+def without_randomisation():
+    ctypes.CDLL(None).personality(0x0040000)  # ADDR_NO_RANDOMIZE, as setarch -R
+
+
+@pytest.mark.parametrize("more", [{"env": OTHER_VARIABLES}, {"cwd": "/usr/share"},
+                                  {"preexec_fn": without_randomisation}],
+                         ids=["environment", "folder", "addresses"])
+def test_surroundings_move_only_the_start(simulate, simulated, python, workloads, program_rows,
+                                          tmp_path, more):
+    """In all events, each line of the program and of what it imports counts the same."""
+    run, _ = simulated(python, "sim_recursion")
+    rows = program_rows(python, run)
+    assert {"fib", "numbers", "key"} < {function for _, _, function, _ in rows}
+    again = simulate([python, workloads / "sim_recursion.py"], *ALL, output=tmp_path / "rec", **more)
+    assert program_rows(python, again) == rows
+
+
+def test_surroundings_of_a_library(simulate, simulated, any_python, workloads, program_rows,
+                                   tmp_path):
+    """The same with json, re and ast, all surroundings changed at once."""
+    run, _ = simulated(any_python, "sim_library")
+    rows = program_rows(any_python, run)
+    assert {"json.encoder", "ast", "re"} < {module.partition("._")[0] for _, module, *_ in rows}
+    assert program_rows(any_python, simulate(
+        [any_python, workloads / "sim_library.py"], *ALL, env=OTHER_VARIABLES, cwd="/usr/share",
+        output=tmp_path / "rec", preexec_fn=without_randomisation)) == rows
