@@ -1,5 +1,6 @@
-"""What the tests of simulated counts share."""
+"""What the tests of simulated counts share, and those of what a program waits for."""
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ import textwrap
 import typing
 
 import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Simulated(typing.NamedTuple):
@@ -64,3 +67,32 @@ def write(tmp_path):
         path.write_text(textwrap.dedent(text))
         return path
     return write_program
+
+
+@pytest.fixture(scope="session")
+def native_work(need):
+    """native_work(python): the kind of waits.py that computes in C without the GIL.
+
+    numpy's, where the interpreter is the distribution's or came by scripts/pythons. One that was
+    there otherwise (pyenv's) has no numpy that it could get from the archive.
+    """
+    def kind_for(python):
+        lacks_numpy = subprocess.run([python, "-c", "import numpy"], stderr=subprocess.DEVNULL
+                                     ).returncode
+        if lacks_numpy and not python.startswith(("/usr/bin/", str(ROOT / "build/pythons"))):
+            return "digest"
+        need("numpy", not lacks_numpy, f"{python} has no numpy; scripts/pythons brings those that do")
+        return "product"
+    return kind_for
+
+
+@pytest.fixture
+def lacks_direct_io(tmp_path):
+    """Why files of the test's folder cannot be read past the page cache; "" where they can."""
+    path = tmp_path / "read past the cache"
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_DIRECT))
+    except OSError as error:
+        return f"no direct I/O in {tmp_path}: {error.strerror}"
+    path.unlink()
+    return ""

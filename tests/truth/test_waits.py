@@ -32,10 +32,10 @@ TRIES = 4
 @pytest.fixture
 def diagnose(run_cli, workloads, tmp_path, read_csv):
     """diagnose(python, kind): the rows of the diagnosis by scope, and the recording's path."""
-    def run(python, kind, *args, number=0):
+    def run(python, kind, number=0):
         path = tmp_path / f"{python.version}-{kind}-{number}.rec"
         recorded = run_cli(["record", "-q", "-o", path, "--", python, "-B",
-                            workloads / "waits.py", kind, *args])
+                            workloads / "waits.py", kind])
         assert recorded.returncode == 0, recorded.stderr
         told = run_cli(["diagnose", "-i", path, "--csv"])
         assert told.returncode == 0 and told.stderr == ""
@@ -58,11 +58,11 @@ def accounts_of(run_cli, read_csv, path, by="function"):
     return rows
 
 
-def row_on_a_cpu(diagnose, python, kind, *args):
+def row_on_a_cpu(diagnose, python, kind):
     """The program's row. Where the machine is busy with other things, starved is true; it may be
     quieter soon."""
     for number in range(1, TRIES):
-        rows, _, _ = diagnose(python, kind, *args, number=number)
+        rows, _, _ = diagnose(python, kind, number=number)
         if rows[0]["verdict"] != STARVED:
             return rows[0]
     if os.getloadavg()[0] <= len(os.sched_getaffinity(0)):
@@ -86,20 +86,14 @@ def test_what_it_runs(any_python, diagnose, kind):
     assert row["verdict"] == BUSY[kind], row
 
 
-def test_native_code(python, diagnose, need):
-    has_numpy = not subprocess.run([python, "-c", "import numpy"], stderr=subprocess.DEVNULL
-                                   ).returncode
-    need("numpy", has_numpy, f"no numpy for {python}")
-    row = row_on_a_cpu(diagnose, python, "product")
+def test_native_code(any_python, diagnose, native_work):
+    row = row_on_a_cpu(diagnose, any_python, native_work(any_python))
     assert row["verdict"] == "CPU-bound (compute)", row
 
 
-def test_disk(any_python, diagnose, tmp_path, need):
-    try:
-        os.close(os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR | os.O_DIRECT))
-    except OSError as error:
-        need("direct I/O", False, f"no direct I/O in {tmp_path}: {error.strerror}")
-    row = row_on_a_cpu(diagnose, any_python, "disk", tmp_path)
+def test_disk(any_python, diagnose, need, lacks_direct_io):
+    need("direct I/O", not lacks_direct_io, lacks_direct_io)
+    row = row_on_a_cpu(diagnose, any_python, "disk")
     assert row["verdict"] == "I/O-bound (disk)", row
 
 
