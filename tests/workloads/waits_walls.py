@@ -1,4 +1,4 @@
-"""waits_walls.py KIND ...: a program of waits.py, with each thread's own wall time.
+"""waits_walls.py KIND [SECONDS]: a program of waits.py, with each thread's own wall time.
 
 Its last line is a JSON object from each thread's number to [least, most, cpu] seconds: it lived for
 at least as long as its function ran, and at most since its start was asked for; cpu is null if it
@@ -6,15 +6,16 @@ still runs when this is said. The main thread's are since this file began, and s
 forked, which the kernel tells to a tick.
 """
 
+import time
+begun = time.monotonic()
+
 import json
 import os
 import sys
 import threading
-import time
 
 import waits
 
-begun = time.monotonic()
 lives = {}
 
 
@@ -40,6 +41,7 @@ class Timed(threading.Thread):
 
 def main():
     threading.Thread = Timed
+    waits.SECONDS = float(sys.argv[2]) if sys.argv[2:] else waits.SECONDS
     vars(waits)[sys.argv[1]]()
     cpu = time.thread_time()
     said = {}
