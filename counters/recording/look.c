@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static int open_file(const struct tally_eye *eye, const char *name)
@@ -140,24 +142,40 @@ static enum tally_state state_of_select(const struct tally_eye *eye, uint64_t co
     return found == 1 ? state_of_descriptor(eye, descriptor) : TALLY_STATE_POLL;
 }
 
+/* The file system that all sockets are in, as the kernel writes its number. */
+static uint64_t socket_device(void)
+{
+    static uint64_t device;
+    struct stat status;
+    int fd = device ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return device;
+    if (fstat(fd, &status) == 0)
+        device = (uint64_t)major(status.st_dev) << 20 | minor(status.st_dev);
+    close(fd);
+    return device;
+}
+
 /*
- * With a timer set, or nothing but the loop's own wake-up descriptor, a loop is idle until then.
- * Without a timer it waits for its sockets.
+ * A loop that watches nothing but its own wake-up descriptor, or other things than sockets, is
+ * idle. Of very many descriptors some tell enough. A brief timer ends before two looks can tell
+ * whether something else did.
  */
 static enum tally_state state_of_epoll(const struct tally_eye *eye, uint64_t epoll,
                                        int32_t timeout_ms)
 {
-    char path[48], line[128];
+    enum { MANY = 64, BRIEF_MS = 10 };
+    char path[48], line[256];
     int sockets = 0, others = 0;
-    if (timeout_ms >= 0)
+    if (timeout_ms >= 0 && timeout_ms < BRIEF_MS)
         return TALLY_STATE_POLL;
     snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)eye->pid, (int)epoll);
     FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof(line), file)) {
-        int fd;
-        if (sscanf(line, "tfd: %d", &fd) != 1)
+    while (file && sockets < MANY && !others && fgets(line, sizeof(line), file)) {
+        const char *device = strstr(line, "sdev:");
+        if (strncmp(line, "tfd:", 4) != 0)
             continue;
-        if (state_of_descriptor(eye, (uint64_t)fd) == TALLY_STATE_SOCKET)
+        if (device && strtoull(device + 5, NULL, 16) == socket_device())
             sockets++;
         else
             others++;
@@ -330,6 +348,19 @@ static void look_at_kernel(const struct tally_eye *eye, enum tally_sight most,
     out->is_poll = told == TALLY_STATE_POLL;
 }
 
+static bool is_epoll(long number)
+{
+    switch (number) {
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait:
+#endif
+    case SYS_epoll_pwait:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool is_poll(long number)
 {
     switch (number) {
@@ -339,18 +370,14 @@ static bool is_poll(long number)
 #ifdef SYS_select
     case SYS_select:
 #endif
-#ifdef SYS_epoll_wait
-    case SYS_epoll_wait:
-#endif
 #ifdef SYS_epoll_pwait2
     case SYS_epoll_pwait2:
 #endif
     case SYS_ppoll:
     case SYS_pselect6:
-    case SYS_epoll_pwait:
         return true;
     default:
-        return false;
+        return is_epoll(number);
     }
 }
 
@@ -380,6 +407,11 @@ void tally_look(struct tally_eye *eye, enum tally_sight most, struct tally_seen 
         args[i] = strtoull(at, &at, 16);
     out->state = state_of_call(eye, number, args);
     out->is_poll = is_poll(number);
+    int32_t timeout_ms = is_epoll(number) ? (int32_t)args[3] : -1;
+    if (timeout_ms >= 0 && out->state == TALLY_STATE_SOCKET) { /* for these, or for the timer */
+        out->state = TALLY_STATE_POLL;
+        out->timer_ns = (uint64_t)timeout_ms * 1000000u;
+    }
     out->waited_at = args[0];
 }
 

@@ -44,6 +44,7 @@ struct tally_seen {
     enum tally_sight sight;
     enum tally_state state; /* RUNNING stands for RUNNABLE too, which look alike */
     bool is_poll;           /* in poll, select or epoll, whatever for */
+    uint64_t timer_ns;      /* POLL: how long it waits at most, if for sockets too; else 0 */
     uint64_t waited_at;     /* GIL: address of what it waits for */
 };
 

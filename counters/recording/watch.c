@@ -37,8 +37,11 @@ struct thread {
     struct tally_times times;
     uint64_t looked_ns;
     struct tally_wait wait;          /* seen last and not written yet; tid 0: none */
+    struct tally_wait before;        /* of the same wait, while its timer is open; tid 0: none */
+    uint64_t timer_ns;               /* that wait is for sockets if it ends before; 0: decided */
     struct tally_division *division; /* of that wait, among tasks; NULL: there never was one */
     bool is_seen;                    /* by the last listing */
+    bool has_run;                    /* before the last visit */
     bool is_blank; /* the last look told less than one may: it was about to sleep */
 };
 
@@ -55,6 +58,7 @@ struct process {
     bool shows_functions;    /* the kernel's, that threads sleep in */
     uint32_t blank_looks;    /* that showed none */
     bool is_done;
+    bool has_lost; /* threads ended before this round */
     size_t thread_count;
     struct thread *threads;
 };
@@ -174,11 +178,14 @@ static void put(struct tally_watch *watch, struct process *process, const void *
 static void put_wait(struct tally_watch *watch, struct process *process, struct thread *thread)
 {
     const struct tally_division *division = thread->division;
-    if (thread->wait.tid && division && division->taken)
-        tally_division_put(division, &thread->wait, process->waits);
-    else if (thread->wait.tid)
-        put(watch, process, &thread->wait, sizeof(thread->wait));
-    thread->wait.tid = 0;
+    struct tally_wait *parts[] = {&thread->before, &thread->wait};
+    for (size_t i = 0; i < 2; i++) {
+        if (parts[i]->tid && division && division->taken)
+            tally_division_put(division, parts[i], process->waits);
+        else if (parts[i]->tid)
+            put(watch, process, parts[i], sizeof(*parts[i]));
+        parts[i]->tid = 0;
+    }
 }
 
 static void put_life(struct tally_watch *watch, struct process *process,
@@ -203,15 +210,19 @@ static void take_look(struct tally_watch *watch, struct process *process, struct
                       const struct tally_wait *look)
 {
     struct tally_wait *last = &thread->wait;
-    bool goes_on =
-        last->tid && last->state == look->state && last->node == look->node &&
-        last->is_whole == look->is_whole && last->begin_ns + last->duration_ns == look->begin_ns &&
-        last->duration_ns < KEEP_MOST_NS && (look->is_whole || look->state <= TALLY_STATE_RUNNABLE);
+    bool goes_on = last->tid && last->state == look->state && last->node == look->node &&
+                   last->is_whole == look->is_whole &&
+                   last->begin_ns + last->duration_ns == look->begin_ns &&
+                   (last->duration_ns < KEEP_MOST_NS || thread->timer_ns) &&
+                   (look->is_whole || look->state <= TALLY_STATE_RUNNABLE);
     if (goes_on) {
         last->duration_ns += look->duration_ns;
         return;
     }
-    put_wait(watch, process, thread);
+    if (look->is_whole && thread->timer_ns && !thread->before.tid)
+        thread->before = *last;
+    else
+        put_wait(watch, process, thread);
     *last = *look;
 }
 
@@ -271,10 +282,42 @@ static void drop_gone(struct tally_watch *watch, struct process *process, size_t
 {
     put_life(watch, process, &process->threads[index], true);
     drop_thread(watch, process, index);
+    process->has_lost = true;
+}
+
+/* Whether another thread ran since the last round. Those behind were already visited in it. */
+static bool others_ran(const struct tally_watch *watch, const struct process *process,
+                       const struct thread *thread)
+{
+    bool ran = process->has_lost || watch->has_new;
+    for (size_t i = 0; i < process->thread_count && !ran; i++) {
+        const struct thread *other = &process->threads[i];
+        struct tally_times times;
+        ran = other != thread &&
+              ((other > thread && other->has_run) || !tally_look_times(&other->eye, &times) ||
+               times.slices != other->times.slices);
+    }
+    return ran;
+}
+
+/*
+ * The wait that was seen last is over. If its timer did not end it, a socket did, or another thread
+ * by the descriptor that an event loop has for that.
+ */
+static void decide(const struct tally_watch *watch, const struct process *process,
+                   struct thread *thread, uint64_t now)
+{
+    if (now < thread->timer_ns && !others_ran(watch, process, thread))
+        thread->before.state = thread->wait.state = TALLY_STATE_SOCKET;
+    thread->timer_ns = 0;
 }
 
 static void drop_all(struct tally_watch *watch, struct process *process)
 {
+    bool is_ended = __atomic_load_n(&process->header->state, __ATOMIC_RELAXED) == TALLY_IMAGE_ENDED;
+    for (size_t i = 0; i < process->thread_count && is_ended; i++)
+        if (process->threads[i].eye.tid == process->pid) /* which ended it, awake */
+            decide(watch, process, &process->threads[i], clock_ns(CLOCK_MONOTONIC));
     while (process->thread_count)
         drop_gone(watch, process, process->thread_count - 1);
 }
@@ -383,10 +426,15 @@ static void look_at(struct tally_watch *watch, struct process *process, struct t
             look.holder =
                 tally_watched_python_holder(&process->python, process->waits, seen.waited_at, now);
         /* It ran meanwhile: the frames may be of two moments. */
-        if (!tally_look_times(&thread->eye, &after) || after.slices != times->slices)
+        if (!tally_look_times(&thread->eye, &after) || after.slices != times->slices) {
             look.node = TALLY_NODE_LOST;
+            seen.timer_ns = 0;
+        }
     }
     take_look(watch, process, thread, &look);
+    /* It began after the last look, so its timer is not before this. */
+    if (seen.timer_ns && thread->has_run)
+        thread->timer_ns = thread->looked_ns + seen.timer_ns;
     if (thread->division)
         thread->division->taken = 0;
     if (seen.is_poll && look.node >= TALLY_NODE_FIRST)
@@ -405,13 +453,15 @@ static bool visit(struct tally_watch *watch, struct process *process, struct thr
     watch->has_waits |= ready_ns < (now - thread->looked_ns) / 10 * 9;
     const struct tally_wait *last = &thread->wait;
     bool has_waited = last->tid && last->state > TALLY_STATE_RUNNABLE && !thread->is_blank;
-    if (has_waited && times.slices && times.slices == thread->times.slices) {
+    thread->has_run = times.slices != thread->times.slices;
+    if (has_waited && times.slices && !thread->has_run) {
         struct tally_wait look = *last;
         look.is_whole = 1;
         look.begin_ns = thread->looked_ns;
         look.duration_ns = now - thread->looked_ns;
         take_look(watch, process, thread, &look);
     } else {
+        decide(watch, process, thread, now);
         look_at(watch, process, thread, &times, now);
     }
     thread->times = times;
@@ -427,6 +477,7 @@ static void visit_process(struct tally_watch *watch, struct process *process)
     if (state != TALLY_IMAGE_SAMPLING || process->is_done)
         return;
     bool had_threads = process->thread_count > 0;
+    process->has_lost = false;
     tally_watched_python_find(&process->python);
     list_threads(watch, process, clock_ns(CLOCK_MONOTONIC));
     for (size_t i = process->thread_count; i-- > 0;)

@@ -19,6 +19,9 @@ WAITING = {
     "workers": "sleeping",
     "coroutines": "sleeping",
     "streams": "I/O-bound (network)",
+    "timeouts": "I/O-bound (network)",
+    "keeps": "sleeping",
+    "idle": "sleeping",
 }
 BUSY = {
     "cpu": "CPU-bound (interpreter)",
@@ -70,14 +73,19 @@ def row_on_a_cpu(diagnose, python, kind):
     pytest.skip("other programs have this machine's CPUs")
 
 
-def test_what_it_waits_for(any_python, diagnose):
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        told = pool.map(lambda kind: diagnose(any_python, kind)[0][0]["verdict"], WAITING)
-        verdicts = dict(zip(WAITING, told))
+def test_what_it_waits_for(any_python, diagnose, run_cli, read_csv):
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        told = dict(zip(WAITING, pool.map(lambda kind: diagnose(any_python, kind), WAITING)))
+    verdicts = {kind: rows[0]["verdict"] for kind, (rows, _, _) in told.items()}
     for kind in WAITING:  # once more without the others beside it
         if verdicts[kind] == STARVED:
             verdicts[kind] = row_on_a_cpu(diagnose, any_python, kind)["verdict"]
     assert verdicts == WAITING
+
+    # Of 1.5 s hardly any wait was left to the loop's timer.
+    _, path, _ = told["timeouts"]
+    rows = accounts_of(run_cli, read_csv, path, "process")
+    assert sum(row["self"] for (_, account), row in rows.items() if account == "poll") < 0.1
 
 
 @pytest.mark.parametrize("kind", BUSY)

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static int pipe_fds[2], sockets[2], loop;
+static int pipe_fds[2], sockets[2], loop, socket_loop, mixed_loop;
 static sem_t never;
 static _Atomic pid_t waiting; /* TID of the thread under test */
 
@@ -68,6 +68,18 @@ static void wait_in_loop(void)
 {
     struct epoll_event event;
     epoll_wait(loop, &event, 1, 200);
+}
+
+static void wait_for_sockets(void)
+{
+    struct epoll_event event;
+    epoll_wait(socket_loop, &event, 1, 200);
+}
+
+static void wait_for_a_socket_and_a_pipe(void)
+{
+    struct epoll_event event;
+    epoll_wait(mixed_loop, &event, 1, 200);
 }
 
 static void wait_lock(void)
@@ -156,6 +168,21 @@ static void test_states(void **state)
     }
 }
 
+/* What a loop waits for beside its timer: nothing, as long as there is but its own wake-up socket.
+ */
+static void test_timers(void **state)
+{
+    (void)state;
+    struct tally_seen seen = seen_of(wait_for_sockets, TALLY_SIGHT_CALL, 0);
+    if (seen.sight != TALLY_SIGHT_CALL)
+        skip();
+    assert_int_equal(seen.state, TALLY_STATE_POLL);
+    assert_int_equal(seen.timer_ns, 200000000);
+    assert_int_equal(seen_of(wait_in_loop, TALLY_SIGHT_CALL, 0).timer_ns, 0);
+    assert_int_equal(seen_of(wait_for_a_socket_and_a_pipe, TALLY_SIGHT_CALL, 0).timer_ns, 0);
+    assert_int_equal(seen_of(wait_one_polled, TALLY_SIGHT_CALL, 0).timer_ns, 0);
+}
+
 /* A lock inside the interpreter's own state is the GIL. */
 static void test_gil(void **state)
 {
@@ -207,13 +234,20 @@ int main(void)
 {
     struct epoll_event event = {.events = EPOLLIN};
     loop = epoll_create1(EPOLL_CLOEXEC);
+    socket_loop = epoll_create1(EPOLL_CLOEXEC);
+    mixed_loop = epoll_create1(EPOLL_CLOEXEC);
     sem_init(&never, 0, 0);
     if (pipe2(pipe_fds, O_CLOEXEC) < 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0 ||
-        epoll_ctl(loop, EPOLL_CTL_ADD, sockets[0], &event) < 0)
+        epoll_ctl(loop, EPOLL_CTL_ADD, sockets[0], &event) < 0 ||
+        epoll_ctl(socket_loop, EPOLL_CTL_ADD, sockets[0], &event) < 0 ||
+        epoll_ctl(socket_loop, EPOLL_CTL_ADD, sockets[1], &event) < 0 ||
+        epoll_ctl(mixed_loop, EPOLL_CTL_ADD, sockets[0], &event) < 0 ||
+        epoll_ctl(mixed_loop, EPOLL_CTL_ADD, sockets[1], &event) < 0 ||
+        epoll_ctl(mixed_loop, EPOLL_CTL_ADD, pipe_fds[0], &event) < 0)
         return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_states), cmocka_unit_test(test_gil),
-                                       cmocka_unit_test(test_less_sight),
-                                       cmocka_unit_test(test_kernel_functions)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_states), cmocka_unit_test(test_timers), cmocka_unit_test(test_gil),
+        cmocka_unit_test(test_less_sight), cmocka_unit_test(test_kernel_functions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,6 +176,61 @@ def streams():
     asyncio.run(main())
 
 
+def serve_lines(delays):
+    """The address of a child process that sends a line after each of some delays."""
+    server = socket.create_server(("127.0.0.1", 0))
+    if os.fork() == 0:
+        peer, _ = server.accept()
+        for delay in delays:
+            time.sleep(delay)
+            peer.send(b"line\n")
+        peer.recv(1)  # until the other end closes
+        os._exit(0)
+    return server.getsockname()
+
+
+def timeouts():
+    """An event loop that waits for a slow server, each time for so long at most."""
+    import asyncio
+    address = serve_lines([0.05] * 8 + [1.1])
+
+    async def main():
+        reader, writer = await asyncio.open_connection(*address)
+        for _ in range(9):
+            await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+
+    asyncio.run(main())
+
+
+def keeps():
+    """An event loop whose tasks sleep, or compute in a thread, beside a connection kept open."""
+    import asyncio
+    address = serve_lines([])
+
+    async def main():
+        _, writer = await asyncio.open_connection(*address)
+        asyncio.get_running_loop().call_later(60, print)
+        for _ in range(3):
+            await asyncio.sleep(0.25)
+            await asyncio.to_thread(time.sleep, 0.25)
+        writer.close()
+
+    asyncio.run(main())
+
+
+def idle():
+    """A server that nobody asks anything, and that looks after itself now and then."""
+    import asyncio
+
+    async def main():
+        await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        for _ in range(6):
+            await asyncio.sleep(0.25)
+
+    asyncio.run(main())
+
+
 def unseen():
     """A second asleep and half a one on a CPU, in a process that others may not look into."""
     import ctypes
