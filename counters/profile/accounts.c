@@ -26,6 +26,10 @@ static uint8_t flags_of(const struct tally_function *function)
     } known[] = {
         {"subprocess", "Popen.wait", TALLY_PATH_CHILD},
         {"subprocess", "Popen.communicate", TALLY_PATH_CHILD},
+        {"multiprocessing.process", "BaseProcess.join", TALLY_PATH_CHILD},
+        {"multiprocessing.pool", "Pool._handle_results", TALLY_PATH_CHILD},
+        {"multiprocessing.pool", "Pool._handle_workers", TALLY_PATH_CHILD},
+        {"concurrent.futures.process", "_ExecutorManagerThread.run", TALLY_PATH_CHILD},
         {"threading", "Thread.join", TALLY_PATH_JOIN},
         {"threading", "Condition.wait", TALLY_PATH_JOIN},
         {"threading", "_shutdown", TALLY_PATH_JOIN},
@@ -34,6 +38,7 @@ static uint8_t flags_of(const struct tally_function *function)
         {"queue", "Queue.join", TALLY_PATH_JOIN},
         {"concurrent.futures.thread", "ThreadPoolExecutor.shutdown", TALLY_PATH_JOIN},
         {"concurrent.futures.thread", "_worker", TALLY_PATH_JOIN},
+        {"multiprocessing.pool", "Pool._handle_tasks", TALLY_PATH_JOIN},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (!strcmp(function->module, known[i].module) &&

@@ -36,13 +36,14 @@ struct thread {
     uint64_t tstate;  /* 0: not known */
     struct tally_times times;
     uint64_t looked_ns;
+    uint64_t since_ns;               /* it ran after this for the last time; 0: not known */
     struct tally_wait wait;          /* seen last and not written yet; tid 0: none */
     struct tally_wait before;        /* of the same wait, while its timer is open; tid 0: none */
     uint64_t timer_ns;               /* that wait is for sockets if it ends before; 0: decided */
     struct tally_division *division; /* of that wait, among tasks; NULL: there never was one */
     bool is_seen;                    /* by the last listing */
     bool has_run;                    /* before the last visit */
-    bool is_blank; /* the last look told less than one may: it was about to sleep */
+    bool is_blank; /* the last look told less than the next may: it was about to sleep */
 };
 
 struct process {
@@ -399,6 +400,14 @@ static void divide(struct tally_watch *watch, struct process *process, struct th
         tally_tasks_gap_tell(gap, process->pid, watch->tasks_gap, sizeof(watch->tasks_gap));
 }
 
+/* Whether a thread that is none of the interpreter's may be one that it had not listed yet. */
+static bool may_be_listed(const struct process *process, const struct thread *thread, uint64_t now)
+{
+    const struct tally_watched_python *python = &process->python;
+    return python->layout && python->states_ns < now &&
+           (thread->has_run || python->states_ns <= thread->looked_ns);
+}
+
 static void look_at(struct tally_watch *watch, struct process *process, struct thread *thread,
                     const struct tally_times *times, uint64_t now)
 {
@@ -406,6 +415,7 @@ static void look_at(struct tally_watch *watch, struct process *process, struct t
     struct tally_times after;
     struct tally_wait look = {.type = TALLY_RECORD_WAIT,
                               .tid = thread->own_tid,
+                              .is_whole = times->slices && !thread->has_run,
                               .begin_ns = thread->looked_ns,
                               .duration_ns = now - thread->looked_ns};
     py_remote_forget(&process->python.remote);
@@ -430,11 +440,13 @@ static void look_at(struct tally_watch *watch, struct process *process, struct t
             look.node = TALLY_NODE_LOST;
             seen.timer_ns = 0;
         }
+        thread->is_blank |= look.node == TALLY_NODE_LOST ||
+                            (look.node == TALLY_NODE_NATIVE && may_be_listed(process, thread, now));
     }
     take_look(watch, process, thread, &look);
-    /* It began after the last look, so its timer is not before this. */
-    if (seen.timer_ns && thread->has_run)
-        thread->timer_ns = thread->looked_ns + seen.timer_ns;
+    /* The wait began after that, so its timer is not before this. */
+    if (seen.timer_ns && thread->since_ns)
+        thread->timer_ns = thread->since_ns + seen.timer_ns;
     if (thread->division)
         thread->division->taken = 0;
     if (seen.is_poll && look.node >= TALLY_NODE_FIRST)
@@ -454,6 +466,8 @@ static bool visit(struct tally_watch *watch, struct process *process, struct thr
     const struct tally_wait *last = &thread->wait;
     bool has_waited = last->tid && last->state > TALLY_STATE_RUNNABLE && !thread->is_blank;
     thread->has_run = times.slices != thread->times.slices;
+    if (thread->has_run)
+        thread->since_ns = thread->looked_ns;
     if (has_waited && times.slices && !thread->has_run) {
         struct tally_wait look = *last;
         look.is_whole = 1;
@@ -461,7 +475,8 @@ static bool visit(struct tally_watch *watch, struct process *process, struct thr
         look.duration_ns = now - thread->looked_ns;
         take_look(watch, process, thread, &look);
     } else {
-        decide(watch, process, thread, now);
+        if (thread->has_run)
+            decide(watch, process, thread, now);
         look_at(watch, process, thread, &times, now);
     }
     thread->times = times;

@@ -111,6 +111,25 @@ def child_read():
     subprocess.run(["sleep", str(SECONDS)], check=True, capture_output=True)
 
 
+def pool():
+    import multiprocessing
+    with multiprocessing.Pool(2) as workers:
+        workers.map(time.sleep, [SECONDS] * 2)
+
+
+def executor():
+    import concurrent.futures
+    with concurrent.futures.ProcessPoolExecutor(2) as workers:
+        list(workers.map(time.sleep, [SECONDS] * 2))
+
+
+def joined():
+    import multiprocessing
+    process = multiprocessing.Process(target=time.sleep, args=(SECONDS,))
+    process.start()
+    process.join(timeout=60)
+
+
 def lock():
     one = threading.Lock()
 
