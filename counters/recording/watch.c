@@ -40,6 +40,7 @@ struct thread {
     struct tally_wait wait;          /* seen last and not written yet; tid 0: none */
     struct tally_wait before;        /* of the same wait, while its timer is open; tid 0: none */
     uint64_t timer_ns;               /* that wait is for sockets if it ends before; 0: decided */
+    uint64_t ran_ns;                 /* when it last was seen to have run since the look before */
     struct tally_division *division; /* of that wait, among tasks; NULL: there never was one */
     bool is_seen;                    /* by the last listing */
     bool has_run;                    /* before the last visit */
@@ -59,7 +60,7 @@ struct process {
     bool shows_functions;    /* the kernel's, that threads sleep in */
     uint32_t blank_looks;    /* that showed none */
     bool is_done;
-    bool has_lost; /* threads ended before this round */
+    uint64_t changed_ns; /* when a thread was last found, or found gone */
     size_t thread_count;
     struct thread *threads;
 };
@@ -263,6 +264,7 @@ static void add_thread(struct tally_watch *watch, struct process *process, pid_t
                               .looked_ns = clock_ns(CLOCK_MONOTONIC),
                               .is_seen = true};
     watch->has_new = true;
+    process->changed_ns = thread->looked_ns;
     tally_eye_open(&thread->eye);
     tally_look_times(&thread->eye, &thread->times);
     put_life(watch, process, thread, false);
@@ -283,42 +285,50 @@ static void drop_gone(struct tally_watch *watch, struct process *process, size_t
 {
     put_life(watch, process, &process->threads[index], true);
     drop_thread(watch, process, index);
-    process->has_lost = true;
+    process->changed_ns = clock_ns(CLOCK_MONOTONIC);
 }
 
-/* Whether another thread ran since the last round. Those behind were already visited in it. */
-static bool others_ran(const struct tally_watch *watch, const struct process *process,
-                       const struct thread *thread)
+/* Whether another thread may have run since a moment. */
+static bool others_ran(const struct process *process, const struct thread *thread, uint64_t since)
 {
-    bool ran = process->has_lost || watch->has_new;
+    bool ran = process->changed_ns >= since;
     for (size_t i = 0; i < process->thread_count && !ran; i++) {
         const struct thread *other = &process->threads[i];
         struct tally_times times;
-        ran = other != thread &&
-              ((other > thread && other->has_run) || !tally_look_times(&other->eye, &times) ||
-               times.slices != other->times.slices);
+        ran =
+            other != thread && (other->ran_ns >= since || !tally_look_times(&other->eye, &times) ||
+                                times.slices != other->times.slices);
     }
     return ran;
 }
 
 /*
  * The wait that was seen last is over. If its timer did not end it, a socket did, or another thread
- * by the descriptor that an event loop has for that.
+ * by the descriptor that an event loop has for that: before this one was ready to run.
  */
-static void decide(const struct tally_watch *watch, const struct process *process,
-                   struct thread *thread, uint64_t now)
+static void decide(const struct process *process, struct thread *thread,
+                   const struct tally_times *times, uint64_t now)
 {
-    if (now < thread->timer_ns && !others_ran(watch, process, thread))
-        thread->before.state = thread->wait.state = TALLY_STATE_SOCKET;
+    if (now < thread->timer_ns) {
+        uint64_t last_ns = thread->times.delay_ns;
+        uint64_t delay_ns = times->delay_ns > last_ns ? times->delay_ns - last_ns : 0;
+        if (!others_ran(process, thread, thread->looked_ns - delay_ns))
+            thread->before.state = thread->wait.state = TALLY_STATE_SOCKET;
+    }
     thread->timer_ns = 0;
 }
 
 static void drop_all(struct tally_watch *watch, struct process *process)
 {
     bool is_ended = __atomic_load_n(&process->header->state, __ATOMIC_RELAXED) == TALLY_IMAGE_ENDED;
-    for (size_t i = 0; i < process->thread_count && is_ended; i++)
-        if (process->threads[i].eye.tid == process->pid) /* which ended it, awake */
-            decide(watch, process, &process->threads[i], clock_ns(CLOCK_MONOTONIC));
+    for (size_t i = 0; i < process->thread_count && is_ended; i++) {
+        struct thread *thread = &process->threads[i];
+        if (thread->eye.tid == process->pid) { /* which ended it, awake */
+            struct tally_times times;          /* all 0 if it is gone */
+            tally_look_times(&thread->eye, &times);
+            decide(process, thread, &times, clock_ns(CLOCK_MONOTONIC));
+        }
+    }
     while (process->thread_count)
         drop_gone(watch, process, process->thread_count - 1);
 }
@@ -466,8 +476,10 @@ static bool visit(struct tally_watch *watch, struct process *process, struct thr
     const struct tally_wait *last = &thread->wait;
     bool has_waited = last->tid && last->state > TALLY_STATE_RUNNABLE && !thread->is_blank;
     thread->has_run = times.slices != thread->times.slices;
-    if (thread->has_run)
+    if (thread->has_run) {
         thread->since_ns = thread->looked_ns;
+        thread->ran_ns = now;
+    }
     if (has_waited && times.slices && !thread->has_run) {
         struct tally_wait look = *last;
         look.is_whole = 1;
@@ -476,7 +488,7 @@ static bool visit(struct tally_watch *watch, struct process *process, struct thr
         take_look(watch, process, thread, &look);
     } else {
         if (thread->has_run)
-            decide(watch, process, thread, now);
+            decide(process, thread, &times, now);
         look_at(watch, process, thread, &times, now);
     }
     thread->times = times;
@@ -492,7 +504,6 @@ static void visit_process(struct tally_watch *watch, struct process *process)
     if (state != TALLY_IMAGE_SAMPLING || process->is_done)
         return;
     bool had_threads = process->thread_count > 0;
-    process->has_lost = false;
     tally_watched_python_find(&process->python);
     list_threads(watch, process, clock_ns(CLOCK_MONOTONIC));
     for (size_t i = process->thread_count; i-- > 0;)
