@@ -70,7 +70,7 @@ static void access(struct builder *builder, IRExpr *address, Int size, bool is_s
             end_segment(builder, END_PLAIN, NULL);
         unsigned at = open->access_count++;
         open->size[at] = (uint8_t)size;
-        open->is_store[at] = is_store;
+        open->stores |= (uint8_t)(is_store << at);
         builder->addresses[at] = address;
     }
     open->lanes.count[is_store ? TALLY_RAW_STORES : TALLY_RAW_LOADS]++;

@@ -101,10 +101,12 @@ static void translate(const struct cache *tlb, uint64_t address, unsigned kind)
 }
 
 /* `before` is how far the same instruction's line before this one went. */
-static __attribute__((noinline)) unsigned fetch_slow(const struct fetch *fetch, unsigned before)
+static __attribute__((noinline)) unsigned fetch_slow(const struct segment *segment, unsigned which,
+                                                     unsigned before)
 {
+    const struct fetch *fetch = &segment->fetches[which];
     unsigned far = 0;
-    if (!fetch->is_joined)
+    if (!(segment->joined >> which & 1))
         before = 0;
     if (!search_l1(&machine.l1i, fetch->line))
         far = beyond_l1(fetch->line);
@@ -195,12 +197,13 @@ INLINE void run(const struct segment *segment, unsigned accesses, const uint64_t
     to[0] += from[0];
     to[1] += from[1];
     unsigned far = 0;
-    const struct fetch *fetch = segment->fetches, *fetches_end = fetch + segment->fetch_count;
-    for (; fetch < fetches_end; fetch++)
-        far = LIKELY(*fetch->newest == fetch->line) ? 0 : fetch_slow(fetch, far);
+    for (unsigned i = 0; i < segment->fetch_count; i++) {
+        const struct fetch *fetch = &segment->fetches[i];
+        far = LIKELY(*fetch->newest == fetch->line) ? 0 : fetch_slow(segment, i, far);
+    }
 #pragma GCC unroll 4
     for (unsigned i = 0; i < accesses; i++)
-        access(addresses[i], segment->size[i], segment->is_store[i]);
+        access(addresses[i], segment->size[i], segment->stores >> i & 1);
     if (end == END_CONDITIONAL)
         branch_conditional(segment->branch, outcome);
     else if (end == END_INDIRECT)

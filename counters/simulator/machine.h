@@ -45,26 +45,26 @@ extern struct lanes machine_closed;  /* how much of it is in cells */
 extern struct counts *machine_cell;  /* where misses go */
 extern struct counts machine_totals; /* of the process */
 
-enum { SEGMENT_LINES = 6, SEGMENT_ACCESSES = 4 };
+enum { SEGMENT_LINES = 6, SEGMENT_ACCESSES = 4, SEGMENT_ALIGNMENT = 64 };
 
 /*
  * A stretch of instructions that are executed together: what is known of it before. Addresses and
- * the outcome of the branch at its end are given when it is run.
+ * the outcome of the branch at its end are given when it is run. What most need fills a cache line.
  */
 struct segment {
     struct lanes lanes;
-    struct fetch {
-        uint64_t line;
-        uint64_t *newest;   /* of its set */
-        uint64_t is_joined; /* by the same instruction as the one before */
-    } fetches[SEGMENT_LINES];
     uint64_t branch; /* address of the instruction that ends it */
     uint8_t fetch_count, access_count;
+    uint8_t joined; /* bits: lines that the same instruction fetches as the one before */
+    uint8_t stores; /* bits: accesses that are */
     uint8_t size[SEGMENT_ACCESSES];
-    uint8_t is_store[SEGMENT_ACCESSES];
+    struct fetch {
+        uint64_t line;
+        uint64_t *newest; /* of its set */
+    } fetches[SEGMENT_LINES];
     struct segment *next; /* of the same translation */
     uint64_t site;        /* of one that is run up to a store: the instruction that stores */
-};
+} __attribute__((aligned(SEGMENT_ALIGNMENT)));
 
 enum segment_end { END_PLAIN, END_CONDITIONAL, END_INDIRECT };
 

@@ -10,6 +10,7 @@ struct translation {
 
 enum { TRANSLATIONS = 1 << 14 };
 static struct translation *translations[TRANSLATIONS];
+static struct segment *unused;
 
 static struct translation **bucket_of(Addr address)
 {
@@ -34,13 +35,32 @@ void discard_segments(Addr address)
             continue;
         while (translation->first) {
             struct segment *next = translation->first->next;
-            VG_(free)(translation->first);
+            translation->first->next = unused;
+            unused = translation->first;
             translation->first = next;
         }
         *at = translation->next;
         VG_(free)(translation);
         return;
     }
+}
+
+/* Many at once, which are kept: Valgrind aligns to less. */
+static struct segment *new_segment(void)
+{
+    enum { MANY = 256 };
+    if (!unused) {
+        Addr room = (Addr)VG_(malloc)("tallystack.segment",
+                                      MANY * sizeof(struct segment) + SEGMENT_ALIGNMENT);
+        struct segment *segments = (struct segment *)VG_ROUNDUP(room, (Addr)SEGMENT_ALIGNMENT);
+        for (unsigned i = 0; i < MANY; i++) {
+            segments[i].next = unused;
+            unused = &segments[i];
+        }
+    }
+    struct segment *segment = unused;
+    unused = segment->next;
+    return segment;
 }
 
 static bool is_simulating(void)
@@ -50,7 +70,7 @@ static bool is_simulating(void)
 
 struct segment *keep_segment(struct builder *builder)
 {
-    struct segment *segment = VG_(malloc)("tallystack.segment", sizeof(*segment));
+    struct segment *segment = new_segment();
     *segment = builder->open;
     segment->next = builder->first;
     builder->first = segment;
@@ -144,7 +164,7 @@ bool fetch_line(struct builder *builder, uint64_t line, bool is_joined)
     unsigned at = builder->open.fetch_count++;
     builder->open.fetches[at].line = line;
     builder->open.fetches[at].newest = machine_fetch_newest(line);
-    builder->open.fetches[at].is_joined = is_joined;
+    builder->open.joined |= (uint8_t)(is_joined << at);
     builder->has_line = true;
     builder->last_line = line;
     return true;
