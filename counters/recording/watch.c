@@ -28,6 +28,7 @@ enum {
     WAKE_UP_NS = 10000,     /* what a round costs besides: the timer, two switches, poll */
     LIST_EVERY_NS = 50000000,
     KEEP_MOST_NS = 1000000000, /* of a wait that goes on, before it is written */
+    TICK_NS = 10000000,        /* how old the CPU time may be that the kernel tells, at 100 Hz */
 };
 
 struct thread {
@@ -472,7 +473,7 @@ static bool visit(struct tally_watch *watch, struct process *process, struct thr
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     uint64_t ready_ns =
         times.cpu_ns - thread->times.cpu_ns + times.delay_ns - thread->times.delay_ns;
-    watch->has_waits |= ready_ns < (now - thread->looked_ns) / 10 * 9;
+    watch->has_waits |= ready_ns + TICK_NS < (now - thread->looked_ns) / 10 * 9;
     const struct tally_wait *last = &thread->wait;
     bool has_waited = last->tid && last->state > TALLY_STATE_RUNNABLE && !thread->is_blank;
     thread->has_run = times.slices != thread->times.slices;
@@ -491,6 +492,7 @@ static bool visit(struct tally_watch *watch, struct process *process, struct thr
             decide(process, thread, &times, now);
         look_at(watch, process, thread, &times, now);
     }
+    watch->has_waits |= thread->wait.state > TALLY_STATE_RUNNABLE;
     thread->times = times;
     thread->looked_ns = now;
     return true;

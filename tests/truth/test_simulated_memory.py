@@ -52,15 +52,12 @@ def test_loop_is_linear(simulate, any_python, write):
     assert steps[2] == pytest.approx(steps[0], rel=1e-3)
 
 
-def test_stride_misses_on_its_line(simulate, any_python, write):
+def test_strides(simulate, any_python, write):
+    """Each read of the large buffer misses, those of the small one do not. Indices from 8192 on,
+    since 3.15 keeps the numbers up to 1024 in a table: every 64th of them is 2 KB from the one
+    before, and so all share two sets of the cache."""
     run = simulate([any_python, write(STRIDE)], "-e", "PAPI_L1_DCM")
     assert READS <= run.self_of("PAPI_L1_DCM", "far", 6) <= 1.02 * READS
-
-
-def test_small_buffer_stays_in_the_cache(simulate, any_python, write):
-    """Indices from 8192 on, since 3.15 keeps the numbers up to 1024 in a table: every 64th of them
-    is 2 KB from the one before, and so all share two sets of the cache."""
-    run = simulate([any_python, write(STRIDE)], "-e", "PAPI_L1_DCM")
     assert run.self_of("PAPI_L1_DCM", "near") < 0.01 * READS
 
 
