@@ -13,7 +13,7 @@ _tallystack_options() {
     list) echo --csv --groups --models --simulate ;;
     record)
         echo -e= --event= -F= --frequency= -g= --group= -I= --interval= --max-size= --native -o= --output= \
-            -q --quiet --simulate= --source= --within=
+            -q --quiet --simulate= --source= --watch= --within=
         ;;
     plot) echo -e= --event= -i= --input= --keep --limit= -o= --output= --size= ;;
     report) echo --by= --csv -e= --event= -g= --group= -i= --input= --limit= --sort= --tree ;;

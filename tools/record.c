@@ -8,8 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_FREQUENCY = 1000 };
-enum { OPTION_SOURCE = 256, OPTION_MAX_SIZE, OPTION_NATIVE, OPTION_SIMULATE, OPTION_WITHIN };
+enum { DEFAULT_FREQUENCY = 1000, DEFAULT_WATCH_PERCENT = 1 };
+enum {
+    OPTION_SOURCE = 256,
+    OPTION_MAX_SIZE,
+    OPTION_NATIVE,
+    OPTION_SIMULATE,
+    OPTION_WATCH,
+    OPTION_WITHIN,
+};
 
 static const struct argp_option options[] = {
     {"event", 'e', "EVENT[:PERIOD],...", 0,
@@ -27,6 +34,8 @@ static const struct argp_option options[] = {
     {"interval", 'I', "MS", 0, "Keep the totals every MS milliseconds for plot timeline", 0},
     {"output", 'o', "REC", 0, "Name of the recording (tallystack.rec)", 0},
     {"max-size", OPTION_MAX_SIZE, "BYTES", 0, "Bound of the samples kept, as in 512M", 0},
+    {"watch", OPTION_WATCH, "PERCENT", 0,
+     "Of one CPU, for seeing what threads wait for (1); 0: do not look", 0},
     {"quiet", 'q', NULL, 0, "Print nothing when all is well", 0},
     {0},
 };
@@ -73,6 +82,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPTION_SIMULATE:
         record->simulate = arg ? arg : "generic";
         break;
+    case OPTION_WATCH:
+        failed = tally_parse_count(arg, "the share of a CPU", &record->watch_percent);
+        if (!failed && record->watch_percent > 100)
+            failed = tally_error("the share of a CPU must be from 0 to 100 per cent.");
+        break;
     case OPTION_WITHIN:
         record->within = arg;
         break;
@@ -111,8 +125,10 @@ static const struct argp record_argp = {
 
 int cmd_record(int argc, char **argv)
 {
-    struct record record = {
-        .source = "auto", .output = "tallystack.rec", .frequency = DEFAULT_FREQUENCY};
+    struct record record = {.source = "auto",
+                            .output = "tallystack.rec",
+                            .frequency = DEFAULT_FREQUENCY,
+                            .watch_percent = DEFAULT_WATCH_PERCENT};
     int first, status;
     command_parse(&record_argp, argc, argv, &first, &record);
     if ((record.group && record_choose_group(&record) < 0) ||

@@ -32,12 +32,10 @@
 /* A clock that overflows faster than a sample takes would leave the program no time. */
 enum { HIGHEST_FREQUENCY = 50000 }; /* samples per second */
 
-/* Of one CPU, for seeing what threads wait for. */
-#define WATCH_SHARE 0.01
-
 struct record {
     const char *events, *group, *source, *output, *simulate, *within;
     uint64_t frequency, interval_ms, max_size;
+    uint64_t watch_percent; /* of one CPU, for seeing what threads wait for */
     bool is_native, is_quiet;
     char **argv;
 

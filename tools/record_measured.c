@@ -73,7 +73,8 @@ int record_measured(struct record *record)
     struct tally_session_options session_options = {.path = record->output,
                                                     .max_size = record->max_size,
                                                     .is_native = record->is_native,
-                                                    .watch_share = WATCH_SHARE,
+                                                    .watch_share =
+                                                        (double)record->watch_percent / 100,
                                                     .is_clock = record->run.is_clock};
     struct tally_session *session = NULL;
     struct tally_launch launch;

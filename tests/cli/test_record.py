@@ -105,7 +105,8 @@ def test_no_pmu(run_cli, tmp_path, tallystack):
 
 @pytest.mark.parametrize("arguments", [
     [], ["-F", "0", "true"], ["-F", "x", "true"], ["-I", "0", "true"], ["--source", "x", "true"],
-    ["--max-size", "x", "true"], ["-e", "page-faults:0", "true"], ["-e", "", "true"],
+    ["--max-size", "x", "true"], ["--watch", "101", "true"], ["--watch", "x", "true"],
+    ["-e", "page-faults:0", "true"], ["-e", "", "true"],
     ["-e", "page-faults:x", "true"], ["-o", "no/such/folder", "true"], ["--frobnicate"]])
 def test_wrong_usage(run_cli, tmp_path, arguments):
     done = run_cli(["record", *arguments])
@@ -264,6 +265,15 @@ def test_program_that_handles_ctrl_c(tallystack, tmp_path, python):
     assert recorder.stdout.readline() == "there\n"
     os.killpg(recorder.pid, signal.SIGINT)
     assert recorder.wait(20) == 4
+
+
+@pytest.mark.parametrize("percent, account", [("0", "not-looked-at"), ("5", "sleep")])
+def test_watch(run_cli, read_csv, python, percent, account):
+    run_cli(["record", "-q", "--watch", percent, "--", python, "-c", "import time; time.sleep(0.5)"])
+    report = run_cli(["report", "-e", "waits", "--by", "process", "--csv"]).stdout
+    seconds = {row["event"]: float(row["self"]) / 1e9 for row in read_csv(report)}
+    assert 0.45 < seconds[account] < 0.6
+    assert percent != "0" or not {"sleep", "other-wait"} & set(seconds)
 
 
 def test_max_size(run_cli, tmp_path, python, workloads, kernel_events):
