@@ -1,4 +1,7 @@
-"""Programs that are known to be bound by one thing: waits.py KIND. Each takes a second or two."""
+"""Programs that are known to be bound by one thing: waits.py KIND [SECONDS].
+
+Each takes a second or two, where nothing else is said.
+"""
 
 import json
 import mmap
@@ -351,4 +354,6 @@ def many():
 
 
 if __name__ == "__main__":
+    if sys.argv[2:]:
+        SECONDS = float(sys.argv[2])
     globals()[sys.argv[1]]()
