@@ -24,7 +24,7 @@ enum {
     LONGEST_ROUND_NS = 500000000,
     ORDINARY_NS = 200000,   /* cost of a round that is not dear */
     ALLOWANCE_NS = 5000000, /* for finding threads, in a run */
-    CREDIT_NS = 3000000,    /* how far the cost may be above the budget, or is saved up below it */
+    CREDIT_NS = 1000000,    /* how far the cost may be above the budget, or is saved up below it */
     WAKE_UP_NS = 10000,     /* what a round costs besides: the timer, two switches, poll */
     LIST_EVERY_NS = 50000000,
     KEEP_MOST_NS = 1000000000, /* of a wait that goes on, before it is written */

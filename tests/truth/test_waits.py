@@ -101,7 +101,7 @@ def test_what_it_runs(any_python, diagnose, kind):
 
 
 def test_native_code(any_python, diagnose, native_work):
-    row = row_on_a_cpu(diagnose, any_python, native_work(any_python), 0.75)
+    row = row_on_a_cpu(diagnose, any_python, native_work(any_python))
     assert row["verdict"] == "CPU-bound (compute)", row
 
 
