@@ -289,16 +289,19 @@ static void drop_gone(struct tally_watch *watch, struct process *process, size_t
     process->changed_ns = clock_ns(CLOCK_MONOTONIC);
 }
 
-/* Whether another thread may have run since a moment. */
+/* Whether another thread may have run since a moment: one that ran when it was last looked at, too,
+ * for it may have gone on. */
 static bool others_ran(const struct process *process, const struct thread *thread, uint64_t since)
 {
     bool ran = process->changed_ns >= since;
     for (size_t i = 0; i < process->thread_count && !ran; i++) {
         const struct thread *other = &process->threads[i];
         struct tally_times times;
-        ran =
-            other != thread && (other->ran_ns >= since || !tally_look_times(&other->eye, &times) ||
-                                times.slices != other->times.slices);
+        if (other == thread)
+            continue;
+        ran = other->ran_ns >= since ||
+              (other->wait.tid && other->wait.state <= TALLY_STATE_RUNNABLE) ||
+              !tally_look_times(&other->eye, &times) || times.slices != other->times.slices;
     }
     return ran;
 }
