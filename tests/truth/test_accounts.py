@@ -191,10 +191,10 @@ def test_what_ends_otherwise(any_python, account, read_csv):
 
 
 def assert_split(threads):
-    """A second asleep and half a one on a CPU, by whatever name; start-up may read files."""
+    """A second asleep and half a one on a CPU, by whatever name."""
     (accounts,) = threads.values()
     assert 0.5 <= accounts["on-cpu"] < 0.8  # start-up included
-    rest = sum(s for name, s in accounts.items() if name not in ("on-cpu", "ready", "file"))
+    rest = sum(s for name, s in accounts.items() if name not in ("on-cpu", "ready"))
     assert rest == pytest.approx(1, rel=0.03), accounts
     return accounts
 
