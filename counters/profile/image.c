@@ -14,6 +14,7 @@
 struct code {
     uint32_t function;
     bool is_known;
+    bool is_shim; /* no function: what is its is its caller's */
     uint32_t first_line;
     uint8_t *table; /* line table as recorded */
     size_t table_size;
@@ -62,6 +63,11 @@ static void take_code(struct builder *builder, struct image_state *state,
     const char *text = (const char *)(record + 1);
     if (!code || code->is_known)
         return;
+    code->is_known = true;
+    code->is_shim = py_code_is_shim(text, record->qualname_size, text + record->qualname_size,
+                                    record->filename_size, record->lines_size);
+    if (code->is_shim)
+        return;
     char *name = tally_text_clean(text, record->qualname_size);
     char *given = tally_text_clean(text + record->qualname_size, record->filename_size);
     char *file = tally_module_file(given, builder->recording->run.directory);
@@ -69,7 +75,6 @@ static void take_code(struct builder *builder, struct image_state *state,
     const char *shown = is_main(builder, state, file, module) ? "__main__" : module;
     code->function = build_function(builder, shown, name, file, record->first_line);
     code->first_line = record->first_line;
-    code->is_known = true;
     free(name);
     free(given);
     free(file);
@@ -128,7 +133,9 @@ static void take_node(struct builder *builder, struct image_state *state, struct
     struct code *code = code_at(state, record->code);
     uint32_t parent = record->parent == 0 ? TALLY_NO_PATH : path_of(slot, record->parent);
     uint32_t path = slot->special[TALLY_NODE_LOST];
-    if (code && code->is_known)
+    if (code && code->is_shim)
+        path = parent;
+    else if (code && code->is_known)
         path = build_path(builder, parent, code->function, line_of(code, record->instruction));
     if (index >= slot->path_room) {
         size_t room = slot->path_room ? slot->path_room : 256;
@@ -221,6 +228,14 @@ static void take_object(struct builder *builder, const struct image_state *state
     free(path);
 }
 
+/* TALLY_NO_PATH: not known, as where nothing but a shim was seen of who holds it. */
+static uint32_t holder_of(const struct slot_state *slot, uint32_t node)
+{
+    uint32_t index = node - TALLY_NODE_FIRST;
+    return node >= TALLY_NODE_FIRST && index < slot->path_count ? slot->paths[index]
+                                                                : TALLY_NO_PATH;
+}
+
 /* `part` is NULL for whole looks. */
 static void take_wait(struct builder *builder, struct image_state *state,
                       const struct slot_state *slot, const struct tally_wait *wait,
@@ -228,14 +243,13 @@ static void take_wait(struct builder *builder, struct image_state *state,
 {
     if (wait->state >= TALLY_STATES)
         return;
-    struct tally_look look = {
-        .thread = build_thread(builder, state->process, wait->tid, ""),
-        .path = path_of(slot, wait->node),
-        .holder = wait->holder >= TALLY_NODE_FIRST ? path_of(slot, wait->holder) : TALLY_NO_PATH,
-        .state = (enum tally_state)wait->state,
-        .is_whole = wait->is_whole,
-        .begin_ns = wait->begin_ns,
-        .duration_ns = wait->duration_ns};
+    struct tally_look look = {.thread = build_thread(builder, state->process, wait->tid, ""),
+                              .path = path_of(slot, wait->node),
+                              .holder = holder_of(slot, wait->holder),
+                              .state = (enum tally_state)wait->state,
+                              .is_whole = wait->is_whole,
+                              .begin_ns = wait->begin_ns,
+                              .duration_ns = wait->duration_ns};
     if (part) {
         look.tasks = part->tasks;
         look.taken = part->taken ? part->taken : 1;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct py_memory {
     /*
@@ -52,6 +53,18 @@ struct py_code {
 
 /* Reads a code object from the `layout->code_start` bytes at `object`. */
 void py_code_read(const struct py_layout *layout, const void *object, struct py_code *code);
+
+/*
+ * Whether it is the shim between the caller of a class and the class's __init__, from 3.13 on: a
+ * frame as functions have them, which no traceback shows. Its file is called as itself, and its
+ * line table is one byte, too short for any line.
+ */
+static inline bool py_code_is_shim(const char *qualname, size_t qualname_size, const char *filename,
+                                   size_t filename_size, size_t lines_size)
+{
+    return lines_size <= 1 && qualname_size && qualname_size == filename_size &&
+           !memcmp(qualname, filename, filename_size);
+}
 
 /*
  * Copies the str at `address` as UTF-8 of at most `room` bytes, cut at a whole character. Returns

@@ -226,6 +226,8 @@ static bool is_entered(const struct thread *thread, uint64_t frame)
 static void count_call(struct thread *thread)
 {
     const struct level *top = &thread->levels[thread->depth - 1];
+    if (top->context->code->is_shim)
+        return;
     if (top->context->code->is_generator) {
         if (owner_of(top->frame) != OWNER_GENERATOR)
             return;

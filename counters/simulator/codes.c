@@ -97,7 +97,9 @@ static struct code *add(uint64_t address, const struct py_code *key)
     copy_texts(code);
     copy_table(code);
     number_lines(code);
-    code->is_within = within_matches(code);
+    code->is_shim = py_code_is_shim(code->text, code->name_size, code->text + code->name_size,
+                                    code->file_size, code->table_size);
+    code->is_within = !code->is_shim && within_matches(code);
     VG_(free)(code->lines);
     code->lines = NULL;
     return code;

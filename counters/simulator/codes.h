@@ -15,6 +15,7 @@ struct code {
     uint32_t id;           /* from 1 */
     bool is_written;       /* to the image */
     bool is_generator;     /* also a coroutine: the first call makes it and runs nothing of it */
+    bool is_shim;          /* see py_code_is_shim(): its calls are not counted */
     uint32_t unit_count;   /* code units that have a line */
     uint32_t *line_of;     /* unit -> number of its line, see below */
     uint32_t line_count;   /* lines are numbered from 1 as met; 0 stands for the def line */

@@ -73,6 +73,32 @@ def test_frames_of_every_kind(any_python, record, workloads):
     done.assert_sums_close()
 
 
+def test_classes_call_their_init(any_python, record, write):
+    """Nothing is between the caller of a class and its __init__, or is shown to call it."""
+    program = write("""
+        import mmap
+
+        class Page:
+            def __init__(self):
+                self.memory = mmap.mmap(-1, mmap.PAGESIZE)
+                self.memory[0] = 1
+
+        def make():
+            return [Page() for _ in range(1000)]
+
+        pages = make()
+    """)
+    done = record(any_python, "-B", program)
+    rows = {row["function"]: row for row in done.rows()}
+    assert "__init__" not in rows
+    assert rows["Page.__init__"]["self"] == pytest.approx(1000, abs=50)
+    tree = list(csv.DictReader(io.StringIO(done.report("--tree", "--csv"))))
+    names = {row["node"]: row["function"] for row in tree}
+    callers = {names[row["parent"]] for row in tree if row["function"] == "Page.__init__"}
+    assert callers == {"make.<locals>.<listcomp>" if "make.<locals>.<listcomp>" in rows else "make"}
+    done.assert_sums_close()
+
+
 def test_deep_recursion(any_python, record, workloads):
     program = workloads / "deep.py"
     done = record(any_python, "-B", program, 20000)

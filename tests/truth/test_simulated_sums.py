@@ -80,6 +80,14 @@ def test_calls_are_those_of_setprofile(simulated, any_python, workloads, write, 
     assert calls_by_function(rows) == json.loads(counted.stdout)
 
 
+def test_classes_call_their_init(simulated, any_python):
+    """What the interpreter has run between a class's caller and __init__ is its caller's."""
+    _, rows = simulated(any_python, "sim_library")
+    assert {"Functions.__init__"} < {row["function"] for row in rows}
+    assert "__init__" not in {row["function"] for row in rows}
+    assert all(row["file"].startswith(("/", "<")) for row in rows if row["file"])
+
+
 def test_call_to_close_a_generator(simulate, any_python, write):
     """From 3.13 on, closing one that waits outside any try runs nothing of it (but under
     sys.setprofile, which has 3.14 run it after all)."""

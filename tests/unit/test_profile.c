@@ -56,6 +56,45 @@ static void test_recursion_is_counted_once(void **state)
     close_profile(&opened, fake);
 }
 
+/* Its callers' lines have what it did; a function called as its file is one all the same. */
+static void test_shims_are_no_functions(void **state)
+{
+    struct fake_recording *fake;
+    struct fake_image *image = start(&fake, 31);
+    struct opened opened;
+    struct {
+        struct tally_code code;
+        char text[16];
+    } shim = {.code = {.type = TALLY_RECORD_CODE,
+                       .id = 3,
+                       .first_line = 1,
+                       .qualname_size = 8,
+                       .filename_size = 8,
+                       .lines_size = 1},
+              .text = "__init____init__"};
+    (void)state;
+    fake_put(image, 0, &shim, sizeof(shim));
+    fake_code(image, 0, 4, "<stdin>", "<stdin>", 1);
+    fake_node(image, 0, 4, fake_id(0), 3, 1); /* called by main at line 3 */
+    fake_node(image, 0, 5, fake_id(4), 2, 0);
+    fake_node(image, 0, 6, 0, 3, 1);
+    fake_node(image, 0, 7, 0, 4, 0);
+    fake_sample(image, 0, 0, fake_id(4), 1);
+    fake_sample(image, 0, 0, fake_id(5), 2);
+    fake_sample(image, 0, 0, fake_id(6), 4);
+    fake_sample(image, 0, 0, fake_id(7), 8);
+    fake_sample(image, 0, 0, fake_id(1), 16);
+    open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
+    assert_null(find_row(&opened, "__init__", 0));
+    assert_true(self_of(&opened, "main", 0) == 1 && inclusive_of(&opened, "main") == 19);
+    assert_true(self_of(&opened, "load", 0) == 18);
+    assert_true(self_of(&opened, "[lost]", 0) == 4 && self_of(&opened, "<stdin>", 0) == 8);
+    view_by(&opened, TALLY_VIEW_LINE);
+    assert_true(find_row(&opened, "main", 3)->values[0].self == 1);
+    assert_sums_close(&opened);
+    close_profile(&opened, fake);
+}
+
 static void test_exact_counts_have_no_interval(void **state)
 {
     struct fake_recording *fake;
@@ -323,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_functions_and_lines),
         cmocka_unit_test(test_recursion_is_counted_once),
+        cmocka_unit_test(test_shims_are_no_functions),
         cmocka_unit_test(test_exact_counts_have_no_interval),
         cmocka_unit_test(test_sampled_counts_have_one),
         cmocka_unit_test(test_wide_weights),
