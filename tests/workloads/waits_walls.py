@@ -1,7 +1,7 @@
 """waits_walls.py KIND [SECONDS]: a program of waits.py, with each thread's own wall time.
 
 Its last line is a JSON object from each thread's number to [least, most, cpu] seconds: it lived for
-at least as long as its function ran, and at most since its start was asked for; cpu is null if it
+at least as long as it ran Python, and at most since its start was asked for; cpu is null if it
 still runs when this is said. The main thread's are since this file began, and since the process was
 forked, which the kernel tells to a tick.
 """
@@ -30,13 +30,12 @@ class Timed(threading.Thread):
         self.asked = time.monotonic()
         super().start()
 
-    def run(self):
-        begin = time.monotonic()
-        lives[self.native_id] = begin, self.asked, None, None
-        try:
-            super().run()
-        finally:
-            lives[self.native_id] = begin, self.asked, time.monotonic(), time.thread_time()
+    def _bootstrap(self):
+        """All that a thread runs: what comes after it waits for the GIL no more."""
+        begin, tid = time.monotonic(), threading.get_native_id()
+        lives[tid] = begin, self.asked, None, None
+        super()._bootstrap()
+        lives[tid] = begin, self.asked, time.monotonic(), time.thread_time()
 
 
 def main():
