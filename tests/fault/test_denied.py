@@ -199,18 +199,28 @@ def verdict_of(done, read_csv):
     return program[0]["verdict"]
 
 
-@pytest.mark.parametrize("kind, verdict", [("sleep", "sleeping"), ("http", "I/O-bound (network)"),
-                                           ("lock", "lock-bound")])
-def test_unprivileged_diagnosis(public, nobodys_python, as_nobody, read_csv, kind, verdict):
+def at_once(diagnose, verdicts):
+    """diagnose(kind) of programs that all wait."""
+    with concurrent.futures.ThreadPoolExecutor(len(verdicts)) as pool:
+        return dict(zip(verdicts, pool.map(diagnose, verdicts)))
+
+
+def test_unprivileged_diagnosis(public, nobodys_python, as_nobody, read_csv):
     """Of a program of his own an ordinary user is told all causes."""
-    command, path = public / "bin/tallystack", public / "place/waits.rec"
-    subprocess.run([*as_nobody, command, "record", "-q", "-o", path, "--", nobodys_python, "-B",
-                    public / "workloads/waits.py", kind], cwd=public / "place", check=True)
-    words = [*as_nobody, command, "diagnose", "-i", path]
-    told = subprocess.run([*words, "--csv"], cwd="/", text=True, capture_output=True)
-    assert verdict_of(told, read_csv) == verdict
-    assert "may not be read" not in subprocess.run(words, cwd="/", text=True, check=True,
-                                                   capture_output=True).stdout
+    verdicts = {"sleep": "sleeping", "http": "I/O-bound (network)", "lock": "lock-bound"}
+    command = public / "bin/tallystack"
+
+    def diagnose(kind):
+        path = public / f"place/{kind}.rec"
+        subprocess.run([*as_nobody, command, "record", "-q", "-o", path, "--", nobodys_python, "-B",
+                        public / "workloads/waits.py", kind], cwd=public / "place", check=True)
+        words = [*as_nobody, command, "diagnose", "-i", path]
+        told = subprocess.run([*words, "--csv"], cwd="/", text=True, capture_output=True)
+        assert "may not be read" not in subprocess.run(words, cwd="/", text=True, check=True,
+                                                       capture_output=True).stdout
+        return verdict_of(told, read_csv)
+
+    assert at_once(diagnose, verdicts) == verdicts
 
 
 def kernel_names_waits():
@@ -222,22 +232,27 @@ def kernel_names_waits():
     return any("nanosleep" in name for name in names)
 
 
-@pytest.mark.parametrize("kind, verdict", [
-    ("sleep", "sleeping"), ("pipe", "I/O-bound (pipe)"), ("child", "child-bound"),
-    ("http", "I/O-bound (network)"), ("lock", "balanced")])
 def test_diagnosis_by_kernel_functions(tallystack, python, build_c, workloads, tmp_path, read_csv,
-                                       need, kind, verdict):
+                                       need):
     """The kernel's own functions tell most causes; a lock from the GIL they do not, nor is it
     guessed."""
     need("wchan", kernel_names_waits(), "this kernel does not tell where a process sleeps")
+    verdicts = {"sleep": "sleeping", "pipe": "I/O-bound (pipe)", "child": "child-bound",
+                "http": "I/O-bound (network)", "lock": "balanced"}
     hides = build_c(workloads.parent / "fault/deny_syscall_file.c", "-shared", "-fPIC")
-    subprocess.run([tallystack, "record", "-q", "-o", "r", "--", python, "-B",
-                    workloads / "waits.py", kind], cwd=tmp_path, check=True,
-                   start_new_session=True,  # without a terminal, to which TCP looks alike
-                   env=dict(os.environ, LD_PRELOAD=hides, ASAN_OPTIONS="verify_asan_link_order=0"))
-    words = [tallystack, "diagnose", "-i", "r"]
-    told = subprocess.run([*words, "--csv"], cwd=tmp_path, text=True, capture_output=True)
-    assert verdict_of(told, read_csv) == verdict
-    words_told = subprocess.run(words, cwd=tmp_path, text=True, capture_output=True).stdout
-    assert "only as far as the kernel's own functions tell, and a lock not from the GIL" in words_told
-    assert ("no known cause stands out" in words_told) == (verdict == "balanced")
+
+    def diagnose(kind):
+        subprocess.run([tallystack, "record", "-q", "-o", kind, "--", python, "-B",
+                        workloads / "waits.py", kind], cwd=tmp_path, check=True,
+                       start_new_session=True,  # without a terminal, to which TCP looks alike
+                       env=dict(os.environ, LD_PRELOAD=hides,
+                                ASAN_OPTIONS="verify_asan_link_order=0"))
+        words = [tallystack, "diagnose", "-i", kind]
+        told = subprocess.run([*words, "--csv"], cwd=tmp_path, text=True, capture_output=True)
+        text = subprocess.run(words, cwd=tmp_path, text=True, capture_output=True).stdout
+        assert "only as far as the kernel's own functions tell, and a lock not from the GIL" in text
+        verdict = verdict_of(told, read_csv)
+        assert ("no known cause stands out" in text) == (verdict == "balanced")
+        return verdict
+
+    assert at_once(diagnose, verdicts) == verdicts

@@ -274,7 +274,8 @@ KILLED = """
     def has_reported(number):
         try:
             with open(f"rec/{number:06}.image", "rb") as image:
-                return bool(struct.unpack_from("I", image.read(40), 36)[0] & REWRITTEN)
+                header = image.read(40)
+                return len(header) == 40 and bool(struct.unpack_from("I", header, 36)[0] & REWRITTEN)
         except FileNotFoundError:
             return False
     def work(number):
@@ -306,9 +307,9 @@ def test_killed_processes_keep_what_they_reported(simulate, python, run_cli, rea
     program = write(f"HOW = {how!r}\n" + textwrap.dedent(KILLED))
     done = run_cli(["record", "--simulate", "-o", "rec", "-e", "PAPI_TOT_INS,calls", "--", python,
                     "-W", "ignore", program], timeout=300)
+    assert done.returncode == 0, done.stderr
     if how == "survived":
         os.kill(int(done.stdout), signal.SIGKILL)
-    assert done.returncode == 0, done.stderr
     assert note in done.stderr
     rows = read_csv(run_cli(["report", "-i", "rec", "--csv", "--limit", 0]).stdout)
     sums = {}

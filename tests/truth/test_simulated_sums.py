@@ -107,10 +107,9 @@ def test_call_to_close_a_generator(simulate, any_python, write):
     assert (run.self_of("calls", "begin"), run.self_of("calls", "numbers")) == (100, resumes)
 
 
-def test_runs_repeat(simulate, python, workloads):
-    command = [python, workloads / "sim_calls.py"]
-    first = simulate(command)
-    assert simulate(command) == first
+def test_runs_repeat(simulate, simulated, python, workloads):
+    first, _ = simulated(python, "sim_calls")
+    assert simulate([python, workloads / "sim_calls.py"], *ALL) == first
 
 
 @pytest.fixture
