@@ -111,7 +111,9 @@ struct slot {
     void *pages[TALLY_MAX_COUNTERS]; /* keeps a counter alive whose descriptor was closed */
     bool has_timer;
     timer_t timer;
-    uint64_t period;                     /* of the first counter, now; 0: the kernel sets it */
+    uint64_t period;       /* of the first counter, about which it varies; 0: the kernel sets it */
+    uint64_t random;       /* state of the generator that varies it */
+    uint32_t since_varied; /* samples */
     uint64_t read[TALLY_MAX_COUNTERS];   /* how much of the count samples have taken */
     uint64_t carry[TALLY_MAX_COUNTERS];  /* counted by earlier threads of the slot, not sampled */
     uint64_t nested[TALLY_MAX_COUNTERS]; /* overflows while the handler was running */
@@ -163,8 +165,10 @@ void counters_thread_accounts(uint64_t *counts);
  */
 void counters_pause(struct slot *slot);
 void counters_resume(struct slot *slot);
-/* The period of the first counter from here on, which is not 0. */
+/* The period of the first counter from here on, which is not 0, on the average. */
 void counters_set_period(struct slot *slot, uint64_t period);
+/* Another one about the same average. */
+void counters_vary_period(struct slot *slot);
 
 /* paths.c */
 

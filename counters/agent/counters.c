@@ -82,9 +82,8 @@ static bool start_events(struct slot *slot)
     return control_groups(slot, PERF_EVENT_IOC_ENABLE);
 }
 
-static void set_timer(struct slot *slot, uint64_t first)
+static void set_timer(struct slot *slot, uint64_t first, uint64_t period)
 {
-    uint64_t period = slot->period;
     struct itimerspec times = {
         .it_value = {(time_t)(first / 1000000000u), (long)(first % 1000000000u)},
         .it_interval = {(time_t)(period / 1000000000u), (long)(period % 1000000000u)},
@@ -102,7 +101,7 @@ static bool start_timer(struct slot *slot)
     slot->has_timer = true;
     slot->period = agent.control->counters[0].period;
     counters_read(slot, slot->read); /* earlier life of the main thread is not counted */
-    set_timer(slot, first_period(slot, 0));
+    set_timer(slot, first_period(slot, 0), slot->period);
     return true;
 }
 
@@ -113,6 +112,8 @@ bool counters_start(struct slot *slot)
         slot->pages[i] = NULL;
         slot->read[i] = slot->nested[i] = 0;
     }
+    slot->random = agent_now() << 20 | slot->tid | 1;
+    slot->since_varied = 0;
     if (agent.control->is_clock)
         return start_timer(slot);
     if (start_events(slot))
@@ -133,7 +134,24 @@ void counters_resume(struct slot *slot)
 {
     control_groups(slot, PERF_EVENT_IOC_ENABLE);
     if (slot->has_timer)
-        set_timer(slot, slot->period);
+        set_timer(slot, slot->period, slot->period);
+}
+
+/* Up to a half shorter or longer, where that is long enough. */
+void counters_vary_period(struct slot *slot)
+{
+    uint64_t period = slot->period, spread = period;
+    if (period < 2 * SHORTEST_CLOCK_PERIOD_NS)
+        spread = period > SHORTEST_CLOCK_PERIOD_NS ? 2 * (period - SHORTEST_CLOCK_PERIOD_NS) : 0;
+    slot->random ^= slot->random << 13;
+    slot->random ^= slot->random >> 7;
+    slot->random ^= slot->random << 17;
+    period += slot->random % (spread + 1) - spread / 2;
+    slot->since_varied = 0;
+    if (slot->has_timer)
+        set_timer(slot, period, period);
+    else
+        ioctl(slot->fds[0], PERF_EVENT_IOC_PERIOD, &period);
 }
 
 void counters_set_period(struct slot *slot, uint64_t period)
@@ -141,10 +159,7 @@ void counters_set_period(struct slot *slot, uint64_t period)
     slot->period = period;
     if (period > agent.control->counters[0].period)
         agent_raise(&agent.image->longest_period_us, period / 1000 + 1);
-    if (slot->has_timer)
-        set_timer(slot, period);
-    else
-        ioctl(slot->fds[0], PERF_EVENT_IOC_PERIOD, &period);
+    counters_vary_period(slot);
 }
 
 void counters_stop(struct slot *slot)

@@ -233,19 +233,25 @@ static uint64_t calls_told_by_this(const struct slot *slot)
 
 /*
  * Stacks that take long to walk are sampled less often, or the program would hardly get on between
- * two samples. Each weighs what was counted since the last, so that the sums stay right.
+ * two samples. And a program that does things in turns must not find the samples in step with it:
+ * the period varies, anew every few samples, since it costs as much as a third of one. Each weighs
+ * what was counted since the last, so that the sums stay right.
  */
 static void set_pace(struct slot *slot, uint64_t cost_ns)
 {
-    enum { LEAST_COSTS = 4 }; /* in a period */
+    enum { LEAST_COSTS = 4 /* in a period */, VARIED_EVERY = 4 };
     const struct tally_counter *clock = &agent.control->counters[0];
     uint64_t period = clock->period;
     if (!period)
         return;
-    if (is_clock(0) && clock->weight == TALLY_WEIGHT_DELTA && period < LEAST_COSTS * cost_ns)
+    if (!is_clock(0) || clock->weight != TALLY_WEIGHT_DELTA)
+        return;
+    if (period < LEAST_COSTS * cost_ns)
         period = LEAST_COSTS * cost_ns;
     if (slot->period != period)
         counters_set_period(slot, period);
+    else if (++slot->since_varied >= VARIED_EVERY)
+        counters_vary_period(slot);
 }
 
 static void on_overflow(uint32_t counter, uint64_t address, const void *context)

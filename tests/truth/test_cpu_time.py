@@ -7,7 +7,8 @@ import pytest
 
 pytestmark = pytest.mark.usefixtures("kernel_events")
 SECONDS = 0.4
-CASES = [("functions", "2:1"), ("functions", "5:3:1"), ("threads", "2:1"), ("threads", "5:3:1")]
+CASES = [("functions", "2:1"), ("functions", "5:3:1"), ("threads", "2:1"), ("threads", "5:3:1"),
+         ("steps", "1:4")]
 
 
 def one_run(record, python, workloads, how, shares, seed):

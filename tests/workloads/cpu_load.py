@@ -1,7 +1,8 @@
-"""cpu_load.py functions|threads SHARES SECONDS SEED: a load of CPU time in known shares.
+"""cpu_load.py functions|steps|threads SHARES SECONDS SEED: a load of CPU time in known shares.
 
-SHARES is like 5:3:1. The functions of these shares take turns at random, in one thread or each in
-a thread of its own, until together they had so many seconds of CPU time. What the kernel says each
+SHARES is like 5:3:1. The functions of these shares take turns at random, or in step with each
+millisecond of CPU time, in one thread or each in a thread of its own, until together they had so
+many seconds of CPU time. What the kernel says each
 function (or thread) had of it, in seconds, is printed as JSON.
 """
 
@@ -41,6 +42,7 @@ def third(rounds):
 
 
 FUNCTIONS = (first, second, third)
+STEP = 0.001  # seconds
 
 
 def rounds_per_second():
@@ -59,6 +61,32 @@ def in_turn(shares, seconds, chance):
         start = time.thread_time()
         function(rounds)
         spent[function.__name__] += time.thread_time() - start
+    return spent
+
+
+def before(end):
+    while (now := time.thread_time()) < end:
+        pass
+    return now
+
+
+def after(end):
+    while (now := time.thread_time()) < end:
+        pass
+    return now
+
+
+def in_step(shares, seconds, chance):
+    part = shares[0] / sum(shares) * STEP
+    last = step = time.thread_time()
+    end = step + seconds
+    spent = {"before": 0.0, "after": 0.0}
+    while step < end:
+        for function, until in ((before, step + part), (after, step + STEP)):
+            now = function(until)
+            spent[function.__name__] += now - last
+            last = now
+        step += STEP
     return spent
 
 
@@ -82,7 +110,7 @@ def in_threads(shares, seconds, chance):
 
 def main():
     how, shares, seconds, seed = sys.argv[1:]
-    load = in_threads if how == "threads" else in_turn
+    load = {"functions": in_turn, "steps": in_step, "threads": in_threads}[how]
     spent = load([int(share) for share in shares.split(":")], float(seconds), random.Random(seed))
     print(json.dumps(spent))
 
