@@ -27,8 +27,9 @@ static uint8_t flags_of(const struct tally_function *function)
         {"subprocess", "Popen.wait", TALLY_PATH_CHILD},
         {"subprocess", "Popen.communicate", TALLY_PATH_CHILD},
         {"multiprocessing.process", "BaseProcess.join", TALLY_PATH_CHILD},
-        {"multiprocessing.pool", "Pool._handle_results", TALLY_PATH_CHILD},
-        {"multiprocessing.pool", "Pool._handle_workers", TALLY_PATH_CHILD},
+        {"multiprocessing.pool", "Pool._handle_results", TALLY_PATH_CHILD | TALLY_PATH_JOIN},
+        {"multiprocessing.pool", "Pool._handle_workers", TALLY_PATH_TENDS},
+        {"multiprocessing.pool", "Pool._wait_for_updates", TALLY_PATH_CHILD},
         {"concurrent.futures.process", "_ExecutorManagerThread.run", TALLY_PATH_CHILD},
         {"threading", "Thread.join", TALLY_PATH_JOIN},
         {"threading", "Condition.wait", TALLY_PATH_JOIN},
@@ -39,6 +40,7 @@ static uint8_t flags_of(const struct tally_function *function)
         {"concurrent.futures.thread", "ThreadPoolExecutor.shutdown", TALLY_PATH_JOIN},
         {"concurrent.futures.thread", "_worker", TALLY_PATH_JOIN},
         {"multiprocessing.pool", "Pool._handle_tasks", TALLY_PATH_JOIN},
+        {"multiprocessing.pool", "worker", TALLY_PATH_JOIN},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (!strcmp(function->module, known[i].module) &&
@@ -47,9 +49,28 @@ static uint8_t flags_of(const struct tally_function *function)
     return 0;
 }
 
+/* The modules through which those above that wait for children do it. */
+static bool waits_for_children(const char *module)
+{
+    static const char *const known[] = {
+        "subprocess",
+        "selectors",
+        "threading",
+        "concurrent.futures.process",
+        "multiprocessing.pool",
+        "multiprocessing.connection",
+        "multiprocessing.popen_fork",
+        "multiprocessing.popen_forkserver",
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (!strcmp(module, known[i]))
+            return true;
+    return false;
+}
+
 /*
- * A child flag holds for all that is called; a join only for the frame itself and threading's below
- * it: a job that a pool's worker runs is not the worker's waiting. Parents come before children.
+ * A flag holds for the frame itself and for those below it that wait on its behalf: neither a job
+ * that a pool's worker runs nor a callback is the pool's own waiting. Parents come before children.
  */
 static void flag_paths(struct tally_accounts *accounts)
 {
@@ -64,14 +85,18 @@ static void flag_paths(struct tally_accounts *accounts)
             !strcmp(function->module, "threading") || !strcmp(function->module, "queue");
         if (!is_threading)
             above &= (uint8_t)~TALLY_PATH_JOIN;
+        if (!waits_for_children(function->module))
+            above &= (uint8_t) ~(TALLY_PATH_CHILD | TALLY_PATH_TENDS);
         accounts->path_flags[i] = above | flags_of(function);
     }
     for (size_t i = 0; i < profile->look_count; i++) {
         const struct tally_look *look = &profile->looks[i];
-        bool is_child = accounts->path_flags[look->path] & TALLY_PATH_CHILD;
+        uint8_t flags = accounts->path_flags[look->path];
         bool is_wait = look->state == TALLY_STATE_PIPE || look->state == TALLY_STATE_POLL ||
-                       look->state == TALLY_STATE_SLEEP || look->state == TALLY_STATE_LOCK;
-        accounts->look_states[i] = (uint8_t)(is_child && is_wait ? TALLY_STATE_CHILD : look->state);
+                       look->state == TALLY_STATE_SLEEP ||
+                       (look->state == TALLY_STATE_LOCK && !(flags & TALLY_PATH_JOIN));
+        bool is_child = (flags & TALLY_PATH_CHILD) && is_wait;
+        accounts->look_states[i] = (uint8_t)(is_child ? TALLY_STATE_CHILD : look->state);
     }
 }
 

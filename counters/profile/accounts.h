@@ -45,7 +45,8 @@ struct tally_blocked {       /* how long one function waited for the GIL while a
 /* What a call path tells of a wait on it. */
 enum {
     TALLY_PATH_CHILD = 1, /* the pipe, lock or sleep is for a child process */
-    TALLY_PATH_JOIN = 2,  /* for threads: join, futures, queues, conditions */
+    TALLY_PATH_JOIN = 2,  /* the lock is for threads: join, futures, queues, conditions */
+    TALLY_PATH_TENDS = 4, /* of a pool's thread that replaces workers, whatever these do */
 };
 
 struct tally_accounts {

@@ -182,6 +182,13 @@ static bool is_join(const struct tally_accounts *accounts, size_t look)
            (accounts->path_flags[accounts->profile->looks[look].path] & TALLY_PATH_JOIN);
 }
 
+/* Whether a look at a thread tells nothing of what a thread that waits for it waits for. */
+static bool is_idle(const struct tally_accounts *accounts, size_t look)
+{
+    return is_join(accounts, look) ||
+           (accounts->path_flags[accounts->profile->looks[look].path] & TALLY_PATH_TENDS);
+}
+
 struct span {
     uint64_t begin, end;
 };
@@ -238,7 +245,7 @@ static void replace(const struct tally_diagnosis *diagnosis, uint32_t main, doub
     double others[TALLY_ACCOUNTS] = {0}, all = 0;
     for (size_t i = 0; i < profile->look_count; i++) {
         const struct tally_look *look = &profile->looks[i];
-        if (look->thread == main || is_join(diagnosis->accounts, i) ||
+        if (look->thread == main || is_idle(diagnosis->accounts, i) ||
             profile->threads[look->thread].process != profile->threads[main].process)
             continue;
         double shared = overlap(spans, count, look->begin_ns, look->begin_ns + look->duration_ns);
@@ -345,7 +352,7 @@ static void find_place(struct tally_diagnosis *diagnosis, uint32_t main)
             if ((finding->accounts >> account & 1) && event >= 0)
                 amount += amount_of(&profile->values[i * profile->event_count + (size_t)event]);
         }
-        if (amount <= 0)
+        if (amount <= 0 || (diagnosis->accounts->path_flags[cell->path] & TALLY_PATH_TENDS))
             continue;
         all += amount;
         const struct tally_path *path = &profile->paths[own_path(profile, cell->path)];

@@ -4,7 +4,7 @@
  *
  * The program's verdict follows the main thread of the program that was asked for. The time that it
  * waits for the program's own threads (join, futures, queues, conditions) is replaced by what those
- * did meanwhile, but for such waits of their own.
+ * did meanwhile, but for such waits of their own and for a pool's thread that replaces workers.
  */
 #ifndef TALLY_PROFILE_DIAGNOSIS_H
 #define TALLY_PROFILE_DIAGNOSIS_H

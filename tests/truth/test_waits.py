@@ -16,6 +16,8 @@ WAITING = {
     "child": "child-bound",
     "child_read": "child-bound",
     "pool": "child-bound",
+    "callback": "sleeping",
+    "thread_pool": "I/O-bound (pipe)",
     "executor": "child-bound",
     "joined": "child-bound",
     "lock": "lock-bound",

@@ -5,13 +5,34 @@
 #include <math.h>
 #include <string.h>
 
-enum { NOBODY, ASLEEP, SOCKET, POPEN, UNSEEN, READY, UNSAMPLED, PATHS };
+enum {
+    NOBODY,
+    RESULTS,
+    TENDS,
+    ASLEEP,
+    SOCKET,
+    POPEN,
+    RECEIVE,
+    FORKS,
+    TICKS,
+    WORKER,
+    UNSEEN,
+    READY,
+    UNSAMPLED,
+    PATHS
+};
 
 static struct tally_function functions[PATHS] = {
     [NOBODY] = {"", "[all]", "", 0},
     [ASLEEP] = {"__main__", "asleep", "/program.py", 1},
     [SOCKET] = {"__main__", "ask", "/program.py", 5},
     [POPEN] = {"subprocess", "Popen.communicate", "/usr/lib/python3.11/subprocess.py", 9},
+    [RESULTS] = {"multiprocessing.pool", "Pool._handle_results", "/usr/lib/pool.py", 570},
+    [RECEIVE] = {"multiprocessing.connection", "Connection._recv", "/usr/lib/connection.py", 380},
+    [TENDS] = {"multiprocessing.pool", "Pool._handle_workers", "/usr/lib/pool.py", 506},
+    [FORKS] = {"multiprocessing.pool", "Pool._wait_for_updates", "/usr/lib/pool.py", 500},
+    [TICKS] = {"multiprocessing.pool", "ThreadPool._wait_for_updates", "/usr/lib/pool.py", 955},
+    [WORKER] = {"multiprocessing.pool", "worker", "/usr/lib/pool.py", 97},
     [UNSEEN] = {"", "[not looked at]", "", 0},
     [READY] = {"", "[ready, no CPU]", "", 0},
     [UNSAMPLED] = {"", "[on CPU, not sampled]", "", 0},
@@ -116,6 +137,38 @@ static void test_child(void **state)
     tally_accounts_free(accounts);
 }
 
+/* The threads of a pool wait for children if these are its workers; their callbacks do not. */
+static void test_pools(void **state)
+{
+    static const struct {
+        uint32_t caller, path;
+        enum tally_state seen, is;
+    } cases[] = {
+        {NOBODY, RESULTS, TALLY_STATE_LOCK, TALLY_STATE_LOCK},
+        {RESULTS, RECEIVE, TALLY_STATE_PIPE, TALLY_STATE_CHILD},
+        {RESULTS, ASLEEP, TALLY_STATE_SLEEP, TALLY_STATE_SLEEP},
+        {TENDS, FORKS, TALLY_STATE_POLL, TALLY_STATE_CHILD},
+        {TENDS, TICKS, TALLY_STATE_SLEEP, TALLY_STATE_SLEEP},
+        {NOBODY, RECEIVE, TALLY_STATE_PIPE, TALLY_STATE_PIPE},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        make(1);
+        paths[cases[i].path].parent = cases[i].caller;
+        look(0, cases[i].path, cases[i].seen, true, 700);
+        struct tally_accounts *accounts = tally_accounts_new(&profile);
+        assert_close(accounts);
+        assert_true(state_of(accounts, (int)cases[i].is) == 700);
+        tally_accounts_free(accounts);
+    }
+    make(0);
+    paths[TICKS].parent = TENDS;
+    struct tally_accounts *accounts = tally_accounts_new(&profile);
+    assert_int_equal(accounts->path_flags[TICKS], TALLY_PATH_TENDS);
+    assert_int_equal(accounts->path_flags[WORKER], TALLY_PATH_JOIN);
+    tally_accounts_free(accounts);
+}
+
 /* What was looked at for a tenth of the time says little of the rest. */
 static void test_unseen(void **state)
 {
@@ -204,10 +257,10 @@ static void test_no_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_division), cmocka_unit_test(test_child),
-        cmocka_unit_test(test_unseen),   cmocka_unit_test(test_too_much_seen),
-        cmocka_unit_test(test_parts),    cmocka_unit_test(test_no_delay),
-        cmocka_unit_test(test_no_end),
+        cmocka_unit_test(test_division),      cmocka_unit_test(test_child),
+        cmocka_unit_test(test_pools),         cmocka_unit_test(test_unseen),
+        cmocka_unit_test(test_too_much_seen), cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_no_delay),      cmocka_unit_test(test_no_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,6 +106,11 @@ def pipe():
             pass
 
 
+def piped():
+    with subprocess.Popen(["sleep", str(SECONDS)], stdout=subprocess.PIPE) as child:
+        child.stdout.read()
+
+
 def child():
     subprocess.run(["sleep", str(SECONDS)], check=True)
 
@@ -118,6 +123,20 @@ def pool():
     import multiprocessing
     with multiprocessing.Pool(2) as workers:
         workers.map(time.sleep, [SECONDS] * 2)
+
+
+def callback():
+    import multiprocessing
+    with multiprocessing.Pool(1) as workers:
+        workers.apply_async(abs, (1,), callback=lambda _: time.sleep(SECONDS))
+        workers.close()
+        workers.join()
+
+
+def thread_pool():
+    import multiprocessing.pool
+    with multiprocessing.pool.ThreadPool(1) as workers:
+        workers.map(lambda _: piped(), [1])
 
 
 def executor():
