@@ -41,6 +41,7 @@ static uint8_t flags_of(const struct tally_function *function)
         {"concurrent.futures.thread", "_worker", TALLY_PATH_JOIN},
         {"multiprocessing.pool", "Pool._handle_tasks", TALLY_PATH_JOIN},
         {"multiprocessing.pool", "worker", TALLY_PATH_JOIN},
+        {"asyncio.base_events", "BaseEventLoop._run_once", TALLY_PATH_LOOP},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (!strcmp(function->module, known[i].module) &&
@@ -87,6 +88,8 @@ static void flag_paths(struct tally_accounts *accounts)
             above &= (uint8_t)~TALLY_PATH_JOIN;
         if (!waits_for_children(function->module))
             above &= (uint8_t) ~(TALLY_PATH_CHILD | TALLY_PATH_TENDS);
+        if (strcmp(function->module, "selectors") != 0)
+            above &= (uint8_t)~TALLY_PATH_LOOP;
         accounts->path_flags[i] = above | flags_of(function);
     }
     for (size_t i = 0; i < profile->look_count; i++) {
@@ -204,10 +207,11 @@ static void divide_waiting(struct tally_accounts *accounts)
     for (size_t i = 0; i < profile->look_count; i++) {
         const struct tally_look *look = &profile->looks[i];
         struct tally_thread_account *account = &accounts->threads[look->thread];
-        if (look->state > TALLY_STATE_RUNNABLE)
-            account->states[accounts->look_states[i]] +=
-                (double)look->duration_ns *
-                (look->is_whole ? account->whole_scale : account->part_scale);
+        if (look->state <= TALLY_STATE_RUNNABLE)
+            continue;
+        account->states[accounts->look_states[i]] += tally_accounts_weight(accounts, i);
+        if (tally_accounts_is_untimed(accounts, i))
+            account->untimed_ns += tally_accounts_weight(accounts, i);
     }
 }
 
@@ -325,13 +329,11 @@ static void place_waits(struct cells *cells, const struct tally_accounts *accoun
     const struct tally_profile *profile = accounts->profile;
     for (size_t i = 0; i < profile->look_count; i++) {
         const struct tally_look *look = &profile->looks[i];
-        const struct tally_thread_account *account = &accounts->threads[look->thread];
         int event = accounts->event_of[accounts->look_states[i]];
         if (look->state <= TALLY_STATE_RUNNABLE || event < 0)
             continue;
         struct tally_value *value = &values_at(cells, look->thread, look->path)[event];
-        double weight = (double)look->duration_ns *
-                        (look->is_whole ? account->whole_scale : account->part_scale);
+        double weight = tally_accounts_weight(accounts, i);
         value->samples++;
         if (look->is_whole && !look->is_estimated) {
             value->exact += weight;
@@ -390,7 +392,6 @@ static void find_blockers(struct tally_accounts *accounts)
     struct tally_index index = {0};
     for (size_t i = 0; i < profile->look_count; i++) {
         const struct tally_look *look = &profile->looks[i];
-        const struct tally_thread_account *account = &accounts->threads[look->thread];
         if (look->state != TALLY_STATE_GIL)
             continue;
         uint32_t waiter = profile->paths[look->path].function;
@@ -404,8 +405,7 @@ static void find_blockers(struct tally_accounts *accounts)
             accounts->blocked[at] = (struct tally_blocked){waiter, holder, 0};
             accounts->blocked_count++;
         }
-        accounts->blocked[at].ns += (double)look->duration_ns *
-                                    (look->is_whole ? account->whole_scale : account->part_scale);
+        accounts->blocked[at].ns += tally_accounts_weight(accounts, i);
     }
     tally_index_release(&index);
     if (accounts->blocked_count)
@@ -438,6 +438,20 @@ void tally_accounts_free(struct tally_accounts *accounts)
     free(accounts->spans);
     free(accounts->threads);
     free(accounts);
+}
+
+double tally_accounts_weight(const struct tally_accounts *accounts, size_t look)
+{
+    const struct tally_look *seen = &accounts->profile->looks[look];
+    const struct tally_thread_account *account = &accounts->threads[seen->thread];
+    return (double)seen->duration_ns *
+           (seen->is_whole ? account->whole_scale : account->part_scale);
+}
+
+bool tally_accounts_is_untimed(const struct tally_accounts *accounts, size_t look)
+{
+    return accounts->look_states[look] == TALLY_STATE_POLL &&
+           accounts->profile->looks[look].waker != TALLY_WAKER_TIMER;
 }
 
 double tally_accounts_total(const struct tally_accounts *accounts, int account)

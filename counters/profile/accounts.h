@@ -29,6 +29,7 @@ struct tally_thread_account {
     bool has_split;                 /* whether those two are known */
     bool has_delay;                 /* whether the kernel tells how long the thread was ready */
     double states[TALLY_ACCOUNTS];  /* sums to wall_ns */
+    double untimed_ns;              /* of the state POLL: no timer ends it */
     double whole_scale, part_scale; /* what a look of either kind stands for, per ns */
 };
 
@@ -47,6 +48,7 @@ enum {
     TALLY_PATH_CHILD = 1, /* the pipe, lock or sleep is for a child process */
     TALLY_PATH_JOIN = 2,  /* the lock is for threads: join, futures, queues, conditions */
     TALLY_PATH_TENDS = 4, /* of a pool's thread that replaces workers, whatever these do */
+    TALLY_PATH_LOOP = 8,  /* asyncio's own event loop waits */
 };
 
 struct tally_accounts {
@@ -70,6 +72,12 @@ struct tally_accounts {
 /* `profile` must outlive the result. */
 struct tally_accounts *tally_accounts_new(const struct tally_profile *profile);
 void tally_accounts_free(struct tally_accounts *accounts);
+
+/* What a look that is a wait stands for, in ns. */
+double tally_accounts_weight(const struct tally_accounts *accounts, size_t look);
+
+/* Whether a look is at an event loop that no timer wakes up. */
+bool tally_accounts_is_untimed(const struct tally_accounts *accounts, size_t look);
 
 /* Sum over the threads. */
 double tally_accounts_total(const struct tally_accounts *accounts, int account);

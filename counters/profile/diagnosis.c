@@ -117,6 +117,7 @@ static void add_account(struct tally_evidence *evidence, const struct tally_thre
 {
     for (int i = 0; i < TALLY_ACCOUNTS; i++)
         evidence->accounts[i] += account->states[i];
+    evidence->untimed_ns += account->untimed_ns;
     if (!account->has_split)
         return;
     evidence->user_ns = (evidence->user_ns < 0 ? 0 : evidence->user_ns) + account->user_ns;
@@ -176,10 +177,14 @@ static uint32_t main_thread(const struct tally_profile *profile)
     return thread;
 }
 
+/* A loop that only its own descriptor wakes up waits for other threads, as a join does. */
 static bool is_join(const struct tally_accounts *accounts, size_t look)
 {
-    return accounts->look_states[look] == TALLY_STATE_LOCK &&
-           (accounts->path_flags[accounts->profile->looks[look].path] & TALLY_PATH_JOIN);
+    const struct tally_look *seen = &accounts->profile->looks[look];
+    uint8_t state = accounts->look_states[look], flags = accounts->path_flags[seen->path];
+    if (state == TALLY_STATE_POLL)
+        return seen->waker == TALLY_WAKER_OWN && (seen->taken || flags & TALLY_PATH_LOOP);
+    return state == TALLY_STATE_LOCK && flags & TALLY_PATH_JOIN;
 }
 
 /* Whether a look at a thread tells nothing of what a thread that waits for it waits for. */
@@ -237,12 +242,16 @@ static void add_look(const struct tally_accounts *accounts, size_t look, double 
     sums[TALLY_STATE_RUNNABLE] += ns * ready / (cpu + ready);
 }
 
-/* Replaces in `accounts` the `waited` ns of locks by what other threads did in the spans. */
-static void replace(const struct tally_diagnosis *diagnosis, uint32_t main, double *accounts,
-                    double waited, const struct span *spans, size_t count)
+/*
+ * Replaces what was `waited` of each account by what other threads did in the spans. Returns how
+ * much that is: 0 if nothing is known of any.
+ */
+static double replace(const struct tally_diagnosis *diagnosis, uint32_t main,
+                      struct tally_evidence *evidence, const double *waited,
+                      const struct span *spans, size_t count)
 {
     const struct tally_profile *profile = profile_of(diagnosis);
-    double others[TALLY_ACCOUNTS] = {0}, all = 0;
+    double others[TALLY_ACCOUNTS] = {0}, all = 0, sum = 0;
     for (size_t i = 0; i < profile->look_count; i++) {
         const struct tally_look *look = &profile->looks[i];
         if (look->thread == main || is_idle(diagnosis->accounts, i) ||
@@ -252,34 +261,37 @@ static void replace(const struct tally_diagnosis *diagnosis, uint32_t main, doub
         add_look(diagnosis->accounts, i, shared, others);
         all += shared;
     }
-    for (int i = 0; all > 0 && i < TALLY_ACCOUNTS; i++) {
-        accounts[i] += waited * others[i] / all;
-        if (i == TALLY_STATE_LOCK)
-            accounts[i] -= waited;
-    }
+    if (all <= 0)
+        return 0;
+    for (int i = 0; i < TALLY_ACCOUNTS; i++)
+        sum += waited[i];
+    for (int i = 0; i < TALLY_ACCOUNTS; i++)
+        evidence->accounts[i] += sum * others[i] / all - waited[i];
+    evidence->untimed_ns -= waited[TALLY_STATE_POLL];
+    return sum;
 }
 
-static void follow_threads(struct tally_diagnosis *diagnosis, uint32_t main, double *states)
+static void follow_threads(struct tally_diagnosis *diagnosis, uint32_t main,
+                           struct tally_evidence *evidence)
 {
     const struct tally_accounts *accounts = diagnosis->accounts;
     const struct tally_profile *profile = accounts->profile;
     const struct tally_thread_account *account = &accounts->threads[main];
     struct span *spans = NULL;
     size_t count = 0;
-    double waited = 0;
+    double waited[TALLY_ACCOUNTS] = {0};
     for (size_t i = 0; i < profile->look_count; i++) {
         const struct tally_look *look = &profile->looks[i];
         if (look->thread != main || !is_join(accounts, i))
             continue;
-        waited += (double)look->duration_ns *
-                  (look->is_whole ? account->whole_scale : account->part_scale);
+        waited[accounts->look_states[i]] += tally_accounts_weight(accounts, i);
         spans = tally_realloc(spans, count + 1, sizeof(*spans));
         spans[count++] = (struct span){look->begin_ns, look->begin_ns + look->duration_ns};
     }
     if (count) {
         qsort(spans, count, sizeof(*spans), by_begin);
-        replace(diagnosis, main, states, waited, spans, count);
-        diagnosis->replaced_share = account->wall_ns > 0 ? waited / account->wall_ns : 0;
+        double replaced = replace(diagnosis, main, evidence, waited, spans, count);
+        diagnosis->replaced_share = account->wall_ns > 0 ? replaced / account->wall_ns : 0;
     }
     free(spans);
 }
@@ -440,6 +452,10 @@ static void add_functions(struct tally_diagnosis *diagnosis, size_t most)
                         subject->evidence.accounts[a] += amount_of(
                             &profile
                                  ->values[i * events + (size_t)diagnosis->accounts->event_of[a]]);
+        for (size_t i = 0; i < profile->look_count; i++)
+            if (profile->paths[profile->looks[i].path].function == ranked[r].function &&
+                tally_accounts_is_untimed(diagnosis->accounts, i))
+                subject->evidence.untimed_ns += tally_accounts_weight(diagnosis->accounts, i);
         most--;
     }
     free(ranked);
@@ -461,7 +477,7 @@ struct tally_diagnosis *tally_diagnosis_new(const struct tally_accounts *account
         add_subject(diagnosis, TALLY_SCOPE_PROGRAM, 0, profile->run->command);
     if (profile->thread_count) {
         add_account(&program->evidence, &accounts->threads[main]);
-        follow_threads(diagnosis, main, program->evidence.accounts);
+        follow_threads(diagnosis, main, &program->evidence);
     }
     if (diagnosis->replaced_share > 0.5) { /* how its time on a CPU divides is the threads' */
         program->evidence.user_ns = program->evidence.system_ns = -1;

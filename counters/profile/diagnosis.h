@@ -3,8 +3,9 @@
  * functions with most of the time, with the evidence for each.
  *
  * The program's verdict follows the main thread of the program that was asked for. The time that it
- * waits for the program's own threads (join, futures, queues, conditions) is replaced by what those
- * did meanwhile, but for such waits of their own and for a pool's thread that replaces workers.
+ * waits for the program's own threads (join, futures, queues, conditions, an event loop that has
+ * nothing else to wait for) is replaced by what those did meanwhile, but for such waits of their
+ * own and for a pool's thread that replaces workers.
  */
 #ifndef TALLY_PROFILE_DIAGNOSIS_H
 #define TALLY_PROFILE_DIAGNOSIS_H

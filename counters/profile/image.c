@@ -247,6 +247,7 @@ static void take_wait(struct builder *builder, struct image_state *state,
                               .path = path_of(slot, wait->node),
                               .holder = holder_of(slot, wait->holder),
                               .state = (enum tally_state)wait->state,
+                              .waker = (enum tally_waker)wait->waker,
                               .is_whole = wait->is_whole,
                               .begin_ns = wait->begin_ns,
                               .duration_ns = wait->duration_ns};

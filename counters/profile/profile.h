@@ -79,6 +79,7 @@ struct tally_look {
     uint32_t thread, path;
     uint32_t holder; /* path of the function that held the GIL; TALLY_NO_PATH: not known */
     enum tally_state state;
+    enum tally_waker waker;
     bool is_whole;
     uint64_t begin_ns, duration_ns;
     /* In an event loop, a part of a look; see tally_await. */

@@ -155,15 +155,14 @@ static void judge_cpu(const struct tally_evidence *evidence, struct tally_findin
         find(out, TALLY_VERDICT_CPU, "wall time on a CPU, in what code is not known", on_cpu, HALF);
 }
 
-/* What the wall time is divided into; waiting for an event loop's timers is a sleep. */
+/* What the wall time is divided into, but for event loops. */
 static const struct group {
     uint32_t accounts;
     enum tally_verdict verdict;
     const char *evidence;
 } groups[] = {
     {BIT(TALLY_STATE_RUNNING), TALLY_VERDICT_CPU, "wall time on a CPU"},
-    {BIT(TALLY_STATE_SLEEP) | BIT(TALLY_STATE_POLL), TALLY_VERDICT_SLEEPING,
-     "wall time asleep or in an idle event loop"},
+    {BIT(TALLY_STATE_SLEEP), TALLY_VERDICT_SLEEPING, "wall time asleep or in an idle event loop"},
     {BIT(TALLY_STATE_FILE), TALLY_VERDICT_DISK, "wall time waiting for files"},
     {BIT(TALLY_STATE_SOCKET), TALLY_VERDICT_NETWORK, "wall time waiting for sockets"},
     {BIT(TALLY_STATE_PIPE), TALLY_VERDICT_PIPE, "wall time waiting for pipes"},
@@ -176,6 +175,14 @@ static const struct group {
 };
 enum { GROUPS = sizeof(groups) / sizeof(groups[0]), FIRST_BLOCKED = 7 };
 
+/* An event loop sleeps if it waits for its timers; of one that has none it is not known. */
+static uint32_t accounts_of(const struct group *group, const struct tally_evidence *evidence)
+{
+    bool is_untimed = 2 * evidence->untimed_ns > evidence->accounts[TALLY_STATE_POLL];
+    enum tally_verdict verdict = is_untimed ? TALLY_VERDICT_BALANCED : TALLY_VERDICT_SLEEPING;
+    return group->accounts | (group->verdict == verdict ? BIT(TALLY_STATE_POLL) : 0);
+}
+
 void tally_judge(const struct tally_evidence *evidence, struct tally_finding *out)
 {
     double sums[GROUPS] = {0}, wall = 0;
@@ -183,7 +190,7 @@ void tally_judge(const struct tally_evidence *evidence, struct tally_finding *ou
         wall += evidence->accounts[account];
     for (int i = 0; i < GROUPS; i++)
         for (int account = 0; account < TALLY_ACCOUNTS; account++)
-            if (groups[i].accounts & BIT(account))
+            if (accounts_of(&groups[i], evidence) & BIT(account))
                 sums[i] += evidence->accounts[account];
     *out = (struct tally_finding){.verdict = TALLY_VERDICT_BALANCED,
                                   .evidence = "wall time in the largest account",
@@ -206,10 +213,10 @@ void tally_judge(const struct tally_evidence *evidence, struct tally_finding *ou
             blocked = i;
     if (sums[blocked] >= BLOCKED * wall && sums[blocked] >= BLOCKED_AHEAD * sums[largest]) {
         find(out, groups[blocked].verdict, groups[blocked].evidence, sums[blocked] / wall, BLOCKED);
-        out->accounts = groups[blocked].accounts;
+        out->accounts = accounts_of(&groups[blocked], evidence);
         return;
     }
-    out->accounts = groups[largest].accounts;
+    out->accounts = accounts_of(&groups[largest], evidence);
     out->value = sums[largest] / wall;
     if (sums[largest] < HALF * wall || sums[largest] < AHEAD * sums[second])
         return;

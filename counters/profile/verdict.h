@@ -53,9 +53,10 @@ enum tally_verdict {
 extern const char *const tally_verdict_names[TALLY_VERDICTS];
 extern const char *const tally_verdict_advice[TALLY_VERDICTS];
 
-/* Times in ns; negative where nothing is known. */
+/* Times in ns; negative where nothing is known, but for untimed_ns. */
 struct tally_evidence {
     double accounts[TALLY_ACCOUNTS]; /* never negative; what they sum to is the wall time */
+    double untimed_ns;               /* of the account POLL: no timer ends it */
     double user_ns, system_ns;       /* how the time on a CPU divides */
     double native_share;             /* 0..1, of its samples outside the interpreter */
     double faults, fault_ns;         /* page faults, and what one costs */

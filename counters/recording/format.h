@@ -266,6 +266,14 @@ enum tally_state {
     TALLY_STATES,
 };
 
+/* What ends a wait for one of several descriptors, beside these. */
+enum tally_waker {
+    TALLY_WAKER_TIMER = 0, /* a timer, or it is not known whether there is one */
+    TALLY_WAKER_NONE = 1,
+    TALLY_WAKER_OWN = 2, /* nor these, but one socket; an event loop's own threads write to that,
+                            and signals do */
+};
+
 /*
  * A look at a thread. The thread was in `state` at begin_ns + duration_ns; begin_ns is the time of
  * the look before. If `is_whole` it did not run in between, so that all of the duration was this
@@ -276,7 +284,7 @@ struct tally_wait {
     uint8_t type;
     uint8_t state;
     uint8_t is_whole;
-    uint8_t reserved;
+    uint8_t waker; /* POLL: enum tally_waker */
     uint32_t tid;
     uint32_t node; /* where it waits; TALLY_NODE_STARTUP for states that are no waiting */
     uint32_t holder;

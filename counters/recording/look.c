@@ -156,33 +156,72 @@ static uint64_t socket_device(void)
     return device;
 }
 
-/*
- * A loop that watches nothing but its own wake-up descriptor, or other things than sockets, is
- * idle. Of very many descriptors some tell enough. A brief timer ends before two looks can tell
- * whether something else did.
- */
-static enum tally_state state_of_epoll(const struct tally_eye *eye, uint64_t epoll,
-                                       int32_t timeout_ms)
+/* What an epoll watches. Of very many descriptors some tell enough. */
+struct watched {
+    int sockets, pipes, children, others;
+};
+
+static void add_watched(const struct tally_eye *eye, const char *line, struct watched *out)
 {
-    enum { MANY = 64, BRIEF_MS = 10 };
+    const char *device = strstr(line, "sdev:");
+    if (device && strtoull(device + 5, NULL, 16) == socket_device()) {
+        out->sockets++;
+        return;
+    }
+    enum tally_state state = state_of_descriptor(eye, strtoull(line + 4, NULL, 10));
+    if (state == TALLY_STATE_PIPE)
+        out->pipes++;
+    else if (state == TALLY_STATE_CHILD)
+        out->children++;
+    else
+        out->others++;
+}
+
+static struct watched watched_by(const struct tally_eye *eye, uint64_t epoll)
+{
+    enum { MANY = 64 };
     char path[48], line[256];
-    int sockets = 0, others = 0;
-    if (timeout_ms >= 0 && timeout_ms < BRIEF_MS)
-        return TALLY_STATE_POLL;
+    struct watched watched = {0};
     snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)eye->pid, (int)epoll);
     FILE *file = fopen(path, "re");
-    while (file && sockets < MANY && !others && fgets(line, sizeof(line), file)) {
-        const char *device = strstr(line, "sdev:");
-        if (strncmp(line, "tfd:", 4) != 0)
-            continue;
-        if (device && strtoull(device + 5, NULL, 16) == socket_device())
-            sockets++;
-        else
-            others++;
-    }
+    while (file && !watched.others && watched.sockets + watched.pipes + watched.children < MANY &&
+           fgets(line, sizeof(line), file))
+        if (!strncmp(line, "tfd:", 4))
+            add_watched(eye, line, &watched);
     if (file)
         fclose(file);
-    return sockets > 1 && !others ? TALLY_STATE_SOCKET : TALLY_STATE_POLL;
+    return watched;
+}
+
+/* One socket is the event loop's own, to be woken up by. A child's pipes end with it. */
+static enum tally_state state_of_watched(const struct watched *watched)
+{
+    bool has_others = watched->pipes || watched->children;
+    if (watched->others || (has_others && watched->sockets > 1))
+        return TALLY_STATE_POLL;
+    if (!has_others)
+        return watched->sockets > 1 ? TALLY_STATE_SOCKET : TALLY_STATE_POLL;
+    return watched->children ? TALLY_STATE_CHILD : TALLY_STATE_PIPE;
+}
+
+/* A brief timer ends before two looks can tell whether something else did. */
+static void look_at_epoll(const struct tally_eye *eye, const uint64_t args[6],
+                          struct tally_seen *out)
+{
+    enum { BRIEF_MS = 10 };
+    int32_t timeout_ms = (int32_t)args[3];
+    if (timeout_ms >= 0 && timeout_ms < BRIEF_MS)
+        return;
+    struct watched watched = watched_by(eye, args[0]);
+    enum tally_state state = state_of_watched(&watched);
+    bool is_own = state == TALLY_STATE_POLL && watched.sockets == 1 && !watched.others;
+    if (timeout_ms < 0) {
+        out->state = state;
+        out->waker = is_own ? TALLY_WAKER_OWN : TALLY_WAKER_NONE;
+    } else if (is_own || state != TALLY_STATE_POLL) {
+        out->beside = state;
+        out->timer_ns = (uint64_t)timeout_ms * 1000000u;
+    }
 }
 
 static enum tally_state state_of_futex(const struct tally_eye *eye, uint64_t address)
@@ -212,12 +251,11 @@ static enum tally_state state_of_call(const struct tally_eye *eye, long number,
 #ifdef SYS_epoll_wait
     case SYS_epoll_wait:
 #endif
-    case SYS_epoll_pwait:
-        return state_of_epoll(eye, args[0], (int32_t)args[3]);
 #ifdef SYS_epoll_pwait2
     case SYS_epoll_pwait2:
-        return TALLY_STATE_POLL;
 #endif
+    case SYS_epoll_pwait:
+        return TALLY_STATE_POLL;
     case SYS_nanosleep:
     case SYS_clock_nanosleep:
         return TALLY_STATE_SLEEP;
@@ -381,6 +419,25 @@ static bool is_poll(long number)
     }
 }
 
+/* Whether a poll has no timer. */
+static bool is_untimed(long number, const uint64_t args[6])
+{
+    switch (number) {
+#ifdef SYS_poll
+    case SYS_poll:
+        return (int32_t)args[2] < 0;
+#endif
+    case SYS_ppoll:
+        return !args[2];
+#ifdef SYS_epoll_pwait2
+    case SYS_epoll_pwait2:
+        return !args[3];
+#endif
+    default:
+        return is_epoll(number) ? (int32_t)args[3] < 0 : !args[4];
+    }
+}
+
 void tally_look(struct tally_eye *eye, enum tally_sight most, struct tally_seen *out)
 {
     char text[256];
@@ -407,11 +464,10 @@ void tally_look(struct tally_eye *eye, enum tally_sight most, struct tally_seen 
         args[i] = strtoull(at, &at, 16);
     out->state = state_of_call(eye, number, args);
     out->is_poll = is_poll(number);
-    int32_t timeout_ms = is_epoll(number) ? (int32_t)args[3] : -1;
-    if (timeout_ms >= 0 && out->state == TALLY_STATE_SOCKET) { /* for these, or for the timer */
-        out->state = TALLY_STATE_POLL;
-        out->timer_ns = (uint64_t)timeout_ms * 1000000u;
-    }
+    if (out->is_poll && is_untimed(number, args))
+        out->waker = TALLY_WAKER_NONE;
+    if (is_epoll(number))
+        look_at_epoll(eye, args, out);
     out->waited_at = args[0];
 }
 

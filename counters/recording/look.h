@@ -42,10 +42,12 @@ enum tally_sight {
 
 struct tally_seen {
     enum tally_sight sight;
-    enum tally_state state; /* RUNNING stands for RUNNABLE too, which look alike */
-    bool is_poll;           /* in poll, select or epoll, whatever for */
-    uint64_t timer_ns;      /* POLL: how long it waits at most, if for sockets too; else 0 */
-    uint64_t waited_at;     /* GIL: address of what it waits for */
+    enum tally_state state;  /* RUNNING stands for RUNNABLE too, which look alike */
+    bool is_poll;            /* in poll, select or epoll, whatever for */
+    enum tally_waker waker;  /* POLL: what ends it */
+    uint64_t timer_ns;       /* POLL: how long it waits at most, if for `beside` too; else 0 */
+    enum tally_state beside; /* POLL: for being woken up by another thread or a signal */
+    uint64_t waited_at;      /* GIL: address of what it waits for */
 };
 
 /* `most` is the best sight to try. */

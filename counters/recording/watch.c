@@ -40,7 +40,8 @@ struct thread {
     uint64_t since_ns;               /* it ran after this for the last time; 0: not known */
     struct tally_wait wait;          /* seen last and not written yet; tid 0: none */
     struct tally_wait before;        /* of the same wait, while its timer is open; tid 0: none */
-    uint64_t timer_ns;               /* that wait is for sockets if it ends before; 0: decided */
+    uint64_t timer_ns;               /* that wait is for `beside` if it ends before; 0: decided */
+    enum tally_state beside;         /* see tally_seen */
     uint64_t ran_ns;                 /* when it last was seen to have run since the look before */
     struct tally_division *division; /* of that wait, among tasks; NULL: there never was one */
     bool is_seen;                    /* by the last listing */
@@ -213,8 +214,8 @@ static void take_look(struct tally_watch *watch, struct process *process, struct
                       const struct tally_wait *look)
 {
     struct tally_wait *last = &thread->wait;
-    bool goes_on = last->tid && last->state == look->state && last->node == look->node &&
-                   last->is_whole == look->is_whole &&
+    bool goes_on = last->tid && last->state == look->state && last->waker == look->waker &&
+                   last->node == look->node && last->is_whole == look->is_whole &&
                    last->begin_ns + last->duration_ns == look->begin_ns &&
                    (last->duration_ns < KEEP_MOST_NS || thread->timer_ns) &&
                    (look->is_whole || look->state <= TALLY_STATE_RUNNABLE);
@@ -307,17 +308,20 @@ static bool others_ran(const struct process *process, const struct thread *threa
 }
 
 /*
- * The wait that was seen last is over. If its timer did not end it, a socket did, or another thread
- * by the descriptor that an event loop has for that: before this one was ready to run.
+ * The wait that was seen last is over. If its timer did not end it, a descriptor did that it waits
+ * for, or another thread by the one that an event loop has for that: before this one was ready to
+ * run.
  */
 static void decide(const struct process *process, struct thread *thread,
                    const struct tally_times *times, uint64_t now)
 {
-    if (now < thread->timer_ns) {
+    if (now < thread->timer_ns && thread->beside == TALLY_STATE_POLL) {
+        thread->before.waker = thread->wait.waker = TALLY_WAKER_OWN;
+    } else if (now < thread->timer_ns) {
         uint64_t last_ns = thread->times.delay_ns;
         uint64_t delay_ns = times->delay_ns > last_ns ? times->delay_ns - last_ns : 0;
         if (!others_ran(process, thread, thread->looked_ns - delay_ns))
-            thread->before.state = thread->wait.state = TALLY_STATE_SOCKET;
+            thread->before.state = thread->wait.state = (uint8_t)thread->beside;
     }
     thread->timer_ns = 0;
 }
@@ -440,6 +444,7 @@ static void look_at(struct tally_watch *watch, struct process *process, struct t
     note_sight(watch, process, seen.sight);
     thread->is_blank = seen.sight > process->sight;
     look.state = (uint8_t)seen.state;
+    look.waker = (uint8_t)seen.waker;
     if (seen.state == TALLY_STATE_RUNNING) {
         if (times->delay_ns - thread->times.delay_ns > times->cpu_ns - thread->times.cpu_ns)
             look.state = TALLY_STATE_RUNNABLE;
@@ -459,8 +464,10 @@ static void look_at(struct tally_watch *watch, struct process *process, struct t
     }
     take_look(watch, process, thread, &look);
     /* The wait began after that, so its timer is not before this. */
-    if (seen.timer_ns && thread->since_ns)
+    if (seen.timer_ns && thread->since_ns) {
         thread->timer_ns = thread->since_ns + seen.timer_ns;
+        thread->beside = seen.beside;
+    }
     if (thread->division)
         thread->division->taken = 0;
     if (seen.is_poll && look.node >= TALLY_NODE_FIRST)

@@ -169,6 +169,23 @@ static void test_pools(void **state)
     tally_accounts_free(accounts);
 }
 
+/* How much of an event loop's time no timer ended. */
+static void test_untimed(void **state)
+{
+    (void)state;
+    make(3);
+    look(0, ASLEEP, TALLY_STATE_POLL, true, 400);
+    look(1, ASLEEP, TALLY_STATE_POLL, true, 200);
+    look(2, POPEN, TALLY_STATE_POLL, true, 100);
+    looks[1].waker = TALLY_WAKER_OWN;
+    looks[2].waker = TALLY_WAKER_NONE;
+    struct tally_accounts *accounts = tally_accounts_new(&profile);
+    assert_close(accounts);
+    assert_true(state_of(accounts, TALLY_STATE_POLL) == 600);
+    assert_true(accounts->threads[0].untimed_ns == 200);
+    tally_accounts_free(accounts);
+}
+
 /* What was looked at for a tenth of the time says little of the rest. */
 static void test_unseen(void **state)
 {
@@ -257,10 +274,11 @@ static void test_no_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_division),      cmocka_unit_test(test_child),
-        cmocka_unit_test(test_pools),         cmocka_unit_test(test_unseen),
-        cmocka_unit_test(test_too_much_seen), cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_no_delay),      cmocka_unit_test(test_no_end),
+        cmocka_unit_test(test_division), cmocka_unit_test(test_child),
+        cmocka_unit_test(test_pools),    cmocka_unit_test(test_untimed),
+        cmocka_unit_test(test_unseen),   cmocka_unit_test(test_too_much_seen),
+        cmocka_unit_test(test_parts),    cmocka_unit_test(test_no_delay),
+        cmocka_unit_test(test_no_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static int pipe_fds[2], sockets[2], loop, socket_loop, mixed_loop;
+static int pipe_fds[2], sockets[2], loop, socket_loop, mixed_loop, child_loop, pipe_loop;
 static sem_t never;
 static _Atomic pid_t waiting; /* TID of the thread under test */
 
@@ -82,6 +82,48 @@ static void wait_for_a_socket_and_a_pipe(void)
     epoll_wait(mixed_loop, &event, 1, 200);
 }
 
+/* Until the socket that each of them has is written to. */
+static void wait_untimed(int epoll)
+{
+    struct epoll_event event;
+    epoll_wait(epoll, &event, 1, -1);
+    wait_socket();
+}
+
+static void wait_to_be_woken(void)
+{
+    wait_untimed(loop);
+}
+
+static void wait_for_a_child(void)
+{
+    wait_untimed(child_loop);
+}
+
+static void wait_for_a_pipe(void)
+{
+    wait_untimed(pipe_loop);
+}
+
+static void wait_mixed(void)
+{
+    wait_untimed(mixed_loop);
+}
+
+static void wait_polled_untimed(void)
+{
+    struct pollfd polled[] = {{.fd = sockets[0], .events = POLLIN},
+                              {.fd = pipe_fds[0], .events = POLLIN}};
+    poll(polled, 2, -1);
+    wait_socket();
+}
+
+static bool wakes_by_socket(void (*wait)(void))
+{
+    return wait == wait_socket || wait == wait_to_be_woken || wait == wait_for_a_child ||
+           wait == wait_for_a_pipe || wait == wait_mixed || wait == wait_polled_untimed;
+}
+
 static void wait_lock(void)
 {
     sem_wait(&never);
@@ -128,7 +170,7 @@ static struct tally_seen seen_of(void (*wait)(void), enum tally_sight most, uint
     tally_look(&eye, most, &seen);
     if (wait == wait_pipe)
         (void)!write(pipe_fds[1], "x", 1);
-    if (wait == wait_socket)
+    if (wakes_by_socket(wait))
         (void)!write(sockets[1], "x", 1);
     if (wait == wait_lock)
         sem_post(&never);
@@ -168,8 +210,7 @@ static void test_states(void **state)
     }
 }
 
-/* What a loop waits for beside its timer: nothing, as long as there is but its own wake-up socket.
- */
+/* What a loop waits for beside its timer: as long as there is but its own wake-up socket, that. */
 static void test_timers(void **state)
 {
     (void)state;
@@ -178,9 +219,35 @@ static void test_timers(void **state)
         skip();
     assert_int_equal(seen.state, TALLY_STATE_POLL);
     assert_int_equal(seen.timer_ns, 200000000);
-    assert_int_equal(seen_of(wait_in_loop, TALLY_SIGHT_CALL, 0).timer_ns, 0);
+    assert_int_equal(seen.beside, TALLY_STATE_SOCKET);
+    seen = seen_of(wait_in_loop, TALLY_SIGHT_CALL, 0);
+    assert_int_equal(seen.timer_ns, 200000000);
+    assert_int_equal(seen.beside, TALLY_STATE_POLL);
+    assert_int_equal(seen.waker, TALLY_WAKER_TIMER);
     assert_int_equal(seen_of(wait_for_a_socket_and_a_pipe, TALLY_SIGHT_CALL, 0).timer_ns, 0);
     assert_int_equal(seen_of(wait_one_polled, TALLY_SIGHT_CALL, 0).timer_ns, 0);
+}
+
+static void test_loops_without_timer(void **state)
+{
+    static const struct {
+        void (*wait)(void);
+        enum tally_state state;
+        enum tally_waker waker;
+    } cases[] = {{wait_to_be_woken, TALLY_STATE_POLL, TALLY_WAKER_OWN},
+                 {wait_for_a_child, TALLY_STATE_CHILD, TALLY_WAKER_NONE},
+                 {wait_for_a_pipe, TALLY_STATE_PIPE, TALLY_WAKER_NONE},
+                 {wait_mixed, TALLY_STATE_POLL, TALLY_WAKER_NONE},
+                 {wait_polled_untimed, TALLY_STATE_POLL, TALLY_WAKER_NONE}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tally_seen seen = seen_of(cases[i].wait, TALLY_SIGHT_CALL, 0);
+        if (seen.sight != TALLY_SIGHT_CALL)
+            skip();
+        assert_int_equal(seen.state, cases[i].state);
+        assert_int_equal(seen.waker, cases[i].waker);
+        assert_int_equal(seen.timer_ns, 0);
+    }
 }
 
 /* A lock inside the interpreter's own state is the GIL. */
@@ -236,6 +303,9 @@ int main(void)
     loop = epoll_create1(EPOLL_CLOEXEC);
     socket_loop = epoll_create1(EPOLL_CLOEXEC);
     mixed_loop = epoll_create1(EPOLL_CLOEXEC);
+    child_loop = epoll_create1(EPOLL_CLOEXEC);
+    pipe_loop = epoll_create1(EPOLL_CLOEXEC);
+    int process = (int)syscall(SYS_pidfd_open, getpid(), 0);
     sem_init(&never, 0, 0);
     if (pipe2(pipe_fds, O_CLOEXEC) < 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0 ||
@@ -244,10 +314,18 @@ int main(void)
         epoll_ctl(socket_loop, EPOLL_CTL_ADD, sockets[1], &event) < 0 ||
         epoll_ctl(mixed_loop, EPOLL_CTL_ADD, sockets[0], &event) < 0 ||
         epoll_ctl(mixed_loop, EPOLL_CTL_ADD, sockets[1], &event) < 0 ||
-        epoll_ctl(mixed_loop, EPOLL_CTL_ADD, pipe_fds[0], &event) < 0)
+        epoll_ctl(mixed_loop, EPOLL_CTL_ADD, pipe_fds[0], &event) < 0 ||
+        epoll_ctl(pipe_loop, EPOLL_CTL_ADD, sockets[0], &event) < 0 ||
+        epoll_ctl(pipe_loop, EPOLL_CTL_ADD, pipe_fds[0], &event) < 0 ||
+        epoll_ctl(child_loop, EPOLL_CTL_ADD, sockets[0], &event) < 0 ||
+        epoll_ctl(child_loop, EPOLL_CTL_ADD, pipe_fds[0], &event) < 0 ||
+        epoll_ctl(child_loop, EPOLL_CTL_ADD, process, &event) < 0)
         return 1;
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states), cmocka_unit_test(test_timers), cmocka_unit_test(test_gil),
-        cmocka_unit_test(test_less_sight), cmocka_unit_test(test_kernel_functions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_states),
+                                       cmocka_unit_test(test_timers),
+                                       cmocka_unit_test(test_loops_without_timer),
+                                       cmocka_unit_test(test_gil),
+                                       cmocka_unit_test(test_less_sight),
+                                       cmocka_unit_test(test_kernel_functions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

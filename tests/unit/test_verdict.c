@@ -44,6 +44,21 @@ static void test_what_most_time_is(void **state)
     }
 }
 
+/* An event loop that no timer wakes up does not sleep. */
+static void test_event_loops(void **state)
+{
+    (void)state;
+    struct tally_evidence evidence = with(TALLY_STATE_POLL, 60, TALLY_STATE_RUNNING, 40);
+    struct tally_finding finding;
+    evidence.untimed_ns = 29;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_SLEEPING);
+    evidence.untimed_ns = 31;
+    tally_judge(&evidence, &finding);
+    assert_int_equal(finding.verdict, TALLY_VERDICT_BALANCED);
+    assert_true(finding.value == 0.6 && finding.accounts >> TALLY_STATE_OTHER & 1);
+    assert_true(finding.accounts >> TALLY_STATE_POLL & 1);
+}
+
 /* What others hold needs a third, and 0.6 of the largest. */
 static void test_what_others_hold(void **state)
 {
@@ -129,9 +144,9 @@ static void test_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_most_time_is), cmocka_unit_test(test_what_others_hold),
-        cmocka_unit_test(test_time_on_a_cpu),     cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_what_most_time_is), cmocka_unit_test(test_event_loops),
+        cmocka_unit_test(test_what_others_hold),  cmocka_unit_test(test_time_on_a_cpu),
+        cmocka_unit_test(test_counters),          cmocka_unit_test(test_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

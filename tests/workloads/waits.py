@@ -107,7 +107,7 @@ def pipe():
 
 
 def piped():
-    with subprocess.Popen(["sleep", str(SECONDS)], stdout=subprocess.PIPE) as child:
+    with subprocess.Popen(["sleep", str(SECONDS / 2)], stdout=subprocess.PIPE) as child:
         child.stdout.read()
 
 
@@ -128,7 +128,7 @@ def pool():
 def callback():
     import multiprocessing
     with multiprocessing.Pool(1) as workers:
-        workers.apply_async(abs, (1,), callback=lambda _: time.sleep(SECONDS))
+        workers.apply_async(abs, (1,), callback=lambda _: time.sleep(SECONDS / 2))
         workers.close()
         workers.join()
 
@@ -268,6 +268,38 @@ def idle():
         await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
         for _ in range(6):
             await asyncio.sleep(0.25)
+
+    asyncio.run(main())
+
+
+def awaits_thread():
+    import asyncio
+
+    async def main():
+        await asyncio.to_thread(piped)
+
+    asyncio.run(main())
+
+
+def awaits_child():
+    import asyncio
+
+    async def main():
+        child = await asyncio.create_subprocess_exec("sleep", str(SECONDS / 2))
+        await asyncio.wait_for(child.wait(), 60)
+
+    asyncio.run(main())
+
+
+def awaits_signal():
+    import asyncio
+    import signal
+
+    async def main():
+        told = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, told.set)
+        signal.setitimer(signal.ITIMER_REAL, SECONDS / 2)
+        await told.wait()
 
     asyncio.run(main())
 
