@@ -1,8 +1,8 @@
 /*
  * From frames to node numbers.
  *
- * A code object is known by its address together with the addresses of its texts and its first
- * line: an address alone may be used again by another. The table of code objects is shared by the
+ * A code object is known by its address together with its version or texts: an address alone may be
+ * used again by another. The table of code objects is shared by the
  * threads of the process and only ever grows; a thread claims an entry with one compare-and-swap,
  * describes it in its stream, and publishes its number. A thread that meets an entry between the
  * two describes the code object once more under a number of its own.
@@ -17,6 +17,7 @@
 struct code_entry {
     _Atomic uint64_t address; /* 0: free */
     struct py_code code;
+    uint64_t texts;      /* py_code_texts() */
     _Atomic uint32_t id; /* 0: not published yet */
 };
 
@@ -115,10 +116,20 @@ static void own_memory_init(struct own_memory *own, const struct slot *slot, uin
         own->chunk_high = chunk + ((const uint64_t *)(uintptr_t)chunk)[1];
 }
 
-static bool same_code(const struct py_code *a, const struct py_code *b)
+static const void *view_live(struct py_memory *memory, uint64_t address, size_t size)
 {
-    return a->filename == b->filename && a->qualname == b->qualname && a->lines == b->lines &&
-           a->first_line == b->first_line;
+    (void)memory;
+    (void)size;
+    return (const void *)(uintptr_t)address;
+}
+
+/* `is_live`: the code object and its texts are there for certain. */
+static bool is_entry_of(const struct code_entry *entry, const struct py_code *code,
+                        struct own_memory *own, bool is_live)
+{
+    struct py_memory live = {.view = view_live};
+    return py_code_is_same(agent.python.layout, is_live ? &live : &own->memory, &entry->code,
+                           entry->texts, code);
 }
 
 static void write_lines(struct slot *slot, struct own_memory *own, uint32_t id, uint64_t data,
@@ -215,7 +226,7 @@ static uint32_t code_id(struct slot *slot, struct own_memory *own, uint64_t addr
             uint32_t id = atomic_load_explicit(&entry->id, memory_order_acquire);
             if (!id)
                 return describe(slot, own, &code);
-            if (same_code(&entry->code, &code))
+            if (is_entry_of(entry, &code, own, trusted))
                 return id;
             continue;
         }
@@ -227,6 +238,7 @@ static uint32_t code_id(struct slot *slot, struct own_memory *own, uint64_t addr
         }
         atomic_fetch_add(&codes_used, 1);
         entry->code = code;
+        entry->texts = py_code_texts(layout, &own->memory, &code);
         uint32_t id = describe(slot, own, &code);
         atomic_store_explicit(&entry->id, id, memory_order_release);
         return id;

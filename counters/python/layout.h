@@ -30,6 +30,7 @@ struct py_layout {
     uint8_t owner_foreign; /* from this owner up a frame is no Python function's */
     bool ip_is_previous;   /* frame_ip is the last executed instruction, not the current one */
     uint16_t code_first_line, code_start, code_filename, code_qualname, code_lines;
+    uint16_t code_version;                          /* 0: there is none */
     uint16_t unicode_ascii, unicode_compact;        /* where the characters start */
     uint16_t debug_tstate, debug_frame, debug_code; /* 8-byte words into _Py_DebugOffsets, or 0 */
 };

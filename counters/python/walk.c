@@ -50,6 +50,9 @@ void py_code_read(const struct py_layout *layout, const void *object, struct py_
     code->lines = py_word_at(object, layout->code_lines);
     memcpy(&code->first_line, (const char *)object + layout->code_first_line,
            sizeof(code->first_line));
+    code->version = 0;
+    if (layout->code_version)
+        memcpy(&code->version, (const char *)object + layout->code_version, sizeof(code->version));
 }
 
 static size_t put_utf8(uint32_t point, char *out, size_t room)
@@ -127,4 +130,43 @@ size_t py_bytes_find(struct py_memory *memory, uint64_t address, uint64_t *data)
         return 0;
     *data = address + BYTES_DATA;
     return (size_t)length;
+}
+
+/* FNV-1a */
+static uint64_t hash(uint64_t state, const void *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        state = (state ^ ((const unsigned char *)bytes)[i]) * UINT64_C(0x100000001b3);
+    return state;
+}
+
+uint64_t py_code_texts(const struct py_layout *layout, struct py_memory *memory,
+                       const struct py_code *code)
+{
+    static const char frozen[] = "<frozen ";
+    char text[PY_VIEW_MAX];
+    uint64_t state = UINT64_C(0xcbf29ce484222325), data = 0;
+    size_t size = py_string_read(layout, memory, code->filename, text, sizeof(text));
+    bool is_frozen = size >= sizeof(frozen) && !memcmp(text, frozen, sizeof(frozen) - 1);
+    if (!code->version && (!size || text[0] != '<' || is_frozen))
+        return 0;
+    state = hash(state, text, size);
+    size = py_string_read(layout, memory, code->qualname, text, sizeof(text));
+    state = hash(state, text, size);
+    size = py_bytes_find(memory, code->lines, &data);
+    state = hash(state, &size, sizeof(size));
+    size = size < PY_VIEW_MAX ? size : PY_VIEW_MAX;
+    const void *lines = size ? memory->view(memory, data, size) : NULL;
+    return lines ? hash(state, lines, size) : state;
+}
+
+bool py_code_is_same(const struct py_layout *layout, struct py_memory *memory,
+                     const struct py_code *known, uint64_t texts, const struct py_code *code)
+{
+    if (known->filename != code->filename || known->qualname != code->qualname ||
+        known->lines != code->lines || known->first_line != code->first_line)
+        return false;
+    if (known->version && known->version == code->version)
+        return true;
+    return !texts || texts == py_code_texts(layout, memory, code);
 }

@@ -49,10 +49,26 @@ enum py_walk_end py_walk(const struct py_layout *layout, struct py_memory *memor
 struct py_code {
     uint64_t filename, qualname, lines; /* addresses of str, str and bytes objects */
     uint32_t first_line;
+    uint32_t version; /* no two of an interpreter have the same, from 3.12 on; 0: there is none */
 };
+
+/*
+ * Whether `known`, whose py_code_texts() were `texts`, is the code object that `code` was read from
+ * at its address, or one of the same texts. Those are looked at only where the rest does not tell.
+ */
+bool py_code_is_same(const struct py_layout *layout, struct py_memory *memory,
+                     const struct py_code *known, uint64_t texts, const struct py_code *code);
 
 /* Reads a code object from the `layout->code_start` bytes at `object`. */
 void py_code_read(const struct py_layout *layout, const void *object, struct py_code *code);
+
+/*
+ * A hash of the texts of a code object: one after another may have its texts, too, at the addresses
+ * of the last, above all if they were made from no file, as by eval(). 0 for one that has no
+ * version and was made from a file: its addresses tell.
+ */
+uint64_t py_code_texts(const struct py_layout *layout, struct py_memory *memory,
+                       const struct py_code *code);
 
 /*
  * Whether it is the shim between the caller of a class and the class's __init__, from 3.13 on: a

@@ -16,7 +16,8 @@ enum { NAME_MOST = 2048, FILENAME_MOST = 4096, LINES_MOST = 1 << 22, LINES_PART 
 
 /* A code object is the same as one before if its address and those of its texts are. */
 struct code_key {
-    uint64_t address, filename, qualname, lines, first_line;
+    uint64_t address, filename, qualname, lines, texts;
+    uint32_t first_line, version;
 };
 
 struct code {
@@ -226,7 +227,9 @@ static uint32_t code_id(struct tally_waits *waits, const struct tally_waits_inte
     key.filename = code.filename;
     key.qualname = code.qualname;
     key.lines = code.lines;
+    key.texts = py_code_texts(python->layout, python->memory, &code);
     key.first_line = code.first_line;
+    key.version = code.version;
     struct code *entry;
     HASH_FIND(hh, waits->codes, &key, sizeof(key), entry);
     if (entry)

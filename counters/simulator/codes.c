@@ -21,11 +21,14 @@ static const void *view(struct py_memory *memory, uint64_t address, size_t size)
 
 static struct py_memory guest = {.view = view};
 
-static bool is_same(const struct code *code, uint64_t address, const struct py_code *key)
+/* One of the same texts takes its place. */
+static bool is_same(struct code *code, uint64_t address, const struct py_code *key)
 {
-    return code->address == address && code->key.qualname == key->qualname &&
-           code->key.lines == key->lines && code->key.filename == key->filename &&
-           code->key.first_line == key->first_line;
+    if (code->address != address ||
+        !py_code_is_same(attribution.layout, &guest, &code->key, code->texts, key))
+        return false;
+    code->key.version = key->version;
+    return true;
 }
 
 static void copy_texts(struct code *code)
@@ -92,6 +95,7 @@ static struct code *add(uint64_t address, const struct py_code *key)
     VG_(memcpy)(&flags, (const char *)address + CODE_FLAGS, sizeof(flags));
     code->address = address;
     code->key = *key;
+    code->texts = py_code_texts(attribution.layout, &guest, key);
     code->id = ++code_count;
     code->is_generator = flags & MAKES_GENERATOR;
     copy_texts(code);

@@ -12,6 +12,7 @@ struct code {
     struct code *next;
     uint64_t address;
     struct py_code key;
+    uint64_t texts;        /* py_code_texts() */
     uint32_t id;           /* from 1 */
     bool is_written;       /* to the image */
     bool is_generator;     /* also a coroutine: the first call makes it and runs nothing of it */

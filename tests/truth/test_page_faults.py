@@ -99,6 +99,29 @@ def test_classes_call_their_init(any_python, record, write):
     done.assert_sums_close()
 
 
+def test_code_where_other_code_was(any_python, record, write):
+    """What eval() made has gone when the next comes, which has its addresses, to the last text's."""
+    program = write("""
+        import mmap
+
+        def touch(pages):
+            memory = mmap.mmap(-1, pages * mmap.PAGESIZE)
+            for page in range(pages):
+                memory[page * mmap.PAGESIZE] = 1
+
+        def rule(name, text):
+            eval(compile(text, "<%s>" % name, "eval"))
+
+        for _ in range(500):
+            rule("less", "touch(1)")
+            rule("more", "touch(3)")
+    """)
+    done = record(any_python, "-B", program)
+    pages = {row["file"]: row["inclusive"] for row in done.rows()}
+    assert pages["<less>"] == pytest.approx(500, abs=30)
+    assert pages["<more>"] == pytest.approx(1500, abs=30)
+
+
 def test_deep_recursion(any_python, record, workloads):
     program = workloads / "deep.py"
     done = record(any_python, "-B", program, 20000)

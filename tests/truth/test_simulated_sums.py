@@ -88,6 +88,22 @@ def test_classes_call_their_init(simulated, any_python):
     assert all(row["file"].startswith(("/", "<")) for row in rows if row["file"])
 
 
+def test_code_where_other_code_was(simulate, any_python, write):
+    program = write("""
+        def rule(name, text):
+            f = eval(compile(text, "<%s>" % name, "eval"))
+            f()
+        for _ in range(100):
+            rule("less", "lambda: 1")
+            rule("more", "lambda: 2")
+    """)
+    run = simulate([any_python, program], "-e", "calls", by="function")
+    calls = {(row["function"], row["file"]): int(row["self"]) for row in run.rows
+             if row["file"] in ("<less>", "<more>") and row["self"] != "0"}
+    assert calls == dict.fromkeys([("<module>", "<less>"), ("<module>", "<more>"),
+                                   ("<lambda>", "<less>"), ("<lambda>", "<more>")], 100)
+
+
 def test_call_to_close_a_generator(simulate, any_python, write):
     """From 3.13 on, closing one that waits outside any try runs nothing of it (but under
     sys.setprofile, which has 3.14 run it after all)."""
