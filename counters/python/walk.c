@@ -12,25 +12,47 @@ uint32_t py_instruction(const struct py_layout *layout, uint64_t code, uint64_t 
     return (uint32_t)((ip - start) / 2);
 }
 
+/* What cannot be one is known before it leads anywhere. */
+static const unsigned char *view_frame(const struct py_layout *layout, struct py_memory *memory,
+                                       uint64_t frame)
+{
+    const unsigned char *bytes = frame % 8 ? NULL : memory->view(memory, frame, layout->frame_size);
+    if (!bytes || py_word_at(bytes, layout->frame_previous) == frame)
+        return NULL;
+    uint64_t code = py_untagged(py_word_at(bytes, layout->frame_code));
+    return bytes[layout->frame_owner] < layout->owner_foreign && (!code || code % 8) ? NULL : bytes;
+}
+
+/* A new cframe is shown before its frame is stored in it: then the one before it has the caller. */
+static bool frame_of_cframe(const struct py_layout *layout, struct py_memory *memory,
+                            uint64_t cframe, uint64_t *frame)
+{
+    if (!py_read_word(memory, cframe + layout->cframe_frame, frame))
+        return false;
+    if (!*frame || view_frame(layout, memory, *frame))
+        return true;
+    return py_read_word(memory, cframe + layout->cframe_frame + 8u, &cframe) && cframe &&
+           py_read_word(memory, cframe + layout->cframe_frame, frame);
+}
+
 enum py_walk_end py_walk(const struct py_layout *layout, struct py_memory *memory, uint64_t tstate,
                          struct py_frame *frames, size_t room, size_t *count)
 {
-    uint64_t frame;
+    uint64_t frame, passed = 0;
     *count = 0;
     if (!py_read_word(memory, tstate + layout->tstate_frame, &frame))
         return PY_WALK_UNREADABLE;
-    if (layout->frame_by_cframe && frame &&
-        !py_read_word(memory, frame + layout->cframe_frame, &frame))
+    if (layout->frame_by_cframe && frame && !frame_of_cframe(layout, memory, frame, &frame))
         return PY_WALK_UNREADABLE;
     /* Frames of C code in between count towards the bound too: no chain is followed for ever. */
     for (size_t steps = 0; frame; steps++) {
         if (steps > 4 * room)
             return PY_WALK_TRUNCATED;
-        if (frame % 8)
+        const unsigned char *bytes = view_frame(layout, memory, frame);
+        if (!bytes || frame == passed)
             return PY_WALK_UNREADABLE;
-        const unsigned char *bytes = memory->view(memory, frame, layout->frame_size);
-        if (!bytes)
-            return PY_WALK_UNREADABLE;
+        if (!(steps & (steps - 1)))
+            passed = frame; /* comes again, sooner or later, on a chain that bites its tail */
         if (bytes[layout->frame_owner] < layout->owner_foreign) {
             if (*count == room)
                 return PY_WALK_TRUNCATED;

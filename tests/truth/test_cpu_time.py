@@ -76,6 +76,36 @@ def test_code_that_releases_the_gil(record, any_python, workloads):
     assert sum(row["self"] for row in done.rows("native")) == done.total("task-clock")
 
 
+MONITORED = """
+import sys
+monitoring = sys.monitoring
+
+def seen(*what):
+    pass
+
+def work(n):
+    total = 0
+    for i in range(n):
+        total += i * 3
+    return total
+
+monitoring.use_tool_id(2, "all")
+monitoring.register_callback(2, monitoring.events.INSTRUCTION, seen)
+monitoring.set_local_events(2, work.__code__, monitoring.events.INSTRUCTION)
+work(500_000)
+"""
+
+
+def test_monitored_instructions(record, any_python):
+    """3.12 shows stale frames each time that a callback is entered: they lead nowhere."""
+    if any_python.version == "3.11":
+        pytest.skip("3.11 has no sys.monitoring")
+    done = record(any_python, "-c", MONITORED, options=("-e", "task-clock"))
+    counts = done.self_of()
+    ours = counts.get("[lost]", 0) + counts.get("[tallystack]", 0)
+    assert ours < 0.1 * (counts["work"] + counts["seen"]), counts
+
+
 DEEP = """
 import sys
 sys.setrecursionlimit(4000)

@@ -225,7 +225,7 @@ static void test_cycles_and_misaligned_frames(void **state)
     for (size_t i = 0; i < depth; i++) {
         for (size_t k = 0; k <= i; k++)
             assert_int_equal(walk_with_previous(recorded, addresses[i], addresses[k], &count),
-                             PY_WALK_TRUNCATED);
+                             PY_WALK_UNREADABLE);
         for (uint64_t odd = 1; odd < 8; odd++)
             assert_int_equal(walk_with_previous(recorded, addresses[i], addresses[0] + odd, &count),
                              PY_WALK_UNREADABLE);
@@ -245,7 +245,7 @@ static void test_cycle_of_foreign_frames(void **state)
     for (size_t i = 0; i < depth; i++)
         *recorded_at(recorded, addresses[i] + layout->frame_owner, 1) = layout->owner_foreign;
     assert_int_equal(walk_with_previous(recorded, addresses[depth - 1], addresses[0], &count),
-                     PY_WALK_TRUNCATED);
+                     PY_WALK_UNREADABLE);
     assert_int_equal(count, 0);
     recorded_release(recorded);
 }
