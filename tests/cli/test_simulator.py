@@ -302,7 +302,7 @@ def environment_of(run_cli, python, env):
     return json.loads(done.stdout)
 
 
-PINS = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "LD_BIND_NOW": "1",
+PINS = {"PYTHONHASHSEED": "1", "PYTHONDONTWRITEBYTECODE": "1", "LD_BIND_NOW": "1",
         "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 

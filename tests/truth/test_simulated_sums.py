@@ -128,6 +128,18 @@ def test_runs_repeat(simulate, simulated, python, workloads):
     assert simulate([python, workloads / "sim_calls.py"], *ALL) == first
 
 
+def test_expat_repeats(simulate, python, write):
+    program = write("""
+        import pyexpat
+        for _ in range(10):
+            parser = pyexpat.ParserCreate()
+            parser.StartElementHandler = lambda name, attributes: None
+            names = "".join(f"<b{i} c{i}='1'/>" for i in range(100))
+            parser.Parse(f"<a>{names}</a>", True)
+    """)
+    assert simulate([python, program]) == simulate([python, program])
+
+
 @pytest.fixture
 def program_rows():
     """program_rows(python, run): what a run counted, without the rows of what the interpreter runs
