@@ -23,8 +23,26 @@ bool asking_option(const char *value)
     return *end == '\0' && recorder >= 0 && words >= 0;
 }
 
+/* The core keeps the number, too, under which it opened its log: the program would find it taken.
+ * Whoever shares its file shares the file's flags. */
+static void close_opened_log(Int log)
+{
+    enum { MOST = 4096 };
+    Int flags = VG_(fcntl)(log, VKI_F_GETFL, 0), marked = flags ^ VKI_O_NONBLOCK;
+    for (Int fd = 3; flags >= 0 && fd < MOST && fd != log; fd++) {
+        if (VG_(fcntl)(fd, VKI_F_GETFL, 0) != flags)
+            continue;
+        VG_(fcntl)(log, VKI_F_SETFL, (Addr)marked);
+        bool is_shared = VG_(fcntl)(fd, VKI_F_GETFL, 0) == marked;
+        VG_(fcntl)(log, VKI_F_SETFL, (Addr)flags);
+        if (is_shared)
+            VG_(close)(fd);
+    }
+}
+
 void asking_begin(void)
 {
+    close_opened_log(VG_(log_output_sink).fd);
     recorder = VG_(safe_fd)(recorder);
     words = VG_(safe_fd)(words);
     VG_(log_output_sink).fd = words;

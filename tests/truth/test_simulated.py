@@ -130,6 +130,18 @@ def test_refuses_a_debug_build(simulate, debug_python, run_cli, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_descriptors_are_as_without(simulate, python, run_cli, write):
+    program = write("""
+        import os, sys
+        print(os.open("/", os.O_RDONLY), flush=True)
+        if not sys.argv[1:]:
+            os.execv(sys.executable, [sys.executable, __file__, "again"])
+    """)
+    alone = subprocess.run([python, program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           text=True, check=True).stdout
+    assert run_cli(["record", "--simulate", "-e", "calls", "--", python, program]).stdout == alone
+
+
 def test_progress_on_a_terminal(simulate, python, tallystack, run_cli, tmp_path):
     import pty
     code = "import time; end = time.time() + 5\nwhile time.time() < end: pass"
