@@ -436,7 +436,7 @@ void agent_activate_late(void)
 {
     if (agent.active || agent.image || !address_size)
         return;
-    if (arena_reserve())
+    if (arena_init())
         begin();
 }
 

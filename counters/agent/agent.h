@@ -3,8 +3,8 @@
  *
  * It opens the recorder's counters for every thread, and on each overflow (a synchronous SIGTRAP to
  * the thread itself) appends one sample to a shared mapping of the recording. In the handler
- * nothing is allocated from the heap, locked or formatted. All of the agent's memory lies in one
- * reserved range, the arena, so that page faults of its own are known by their address.
+ * nothing is allocated from the heap, locked or formatted. All of the agent's memory lies in a few
+ * blocks, the arena, so that page faults of its own are known by their address.
  *
  *   agent.c      attaching: constructor, fork, exit; the connection to the recorder
  *   link.c       finding an interpreter among the loaded objects
@@ -70,8 +70,8 @@ struct loaded_object {
 /* The loaded object that has `address`; false if none has, or the list is just changing. */
 bool link_find_object(uint64_t address, struct loaded_object *out);
 
-/* arena.c: page-aligned, zeroed, never freed; NULL when the reserve is used up. */
-bool arena_reserve(void);
+/* arena.c: page-aligned, zeroed, never freed; NULL when 2 GB are used up, or there is no memory. */
+bool arena_init(void);
 void arena_reset(void); /* forgets everything; in the child of a fork */
 void *arena_alloc(size_t size);
 bool arena_owns(uint64_t address);

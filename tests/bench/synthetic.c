@@ -94,8 +94,7 @@ static int attach(struct tally_session *session)
     agent.pid = getpid();
     agent.active = true;
     close(fds[0]);
-    if (agent.control == MAP_FAILED || agent.image == MAP_FAILED || !arena_reserve() ||
-        !paths_init())
+    if (agent.control == MAP_FAILED || agent.image == MAP_FAILED || !arena_init() || !paths_init())
         return tally_error("no memory for the agent.");
     fake_interpreter_init();
     agent.image->python = agent.python.version;

@@ -56,6 +56,16 @@ def test_streams_are_the_programs(run_cli, python):
     assert (done.returncode, done.stdout, done.stderr) == (0, "in\n", "err\n")
 
 
+def test_a_program_may_limit_its_memory(run_cli, any_python):
+    script = ("import resource, threading\n"
+              "resource.setrlimit(resource.RLIMIT_AS, (150 << 20, 150 << 20))\n"
+              "threads = [threading.Thread(target=bytearray, args=(8 << 20,)) for _ in range(3)]\n"
+              "for thread in threads: thread.start()\n"
+              "for thread in threads: thread.join()\n")
+    done = run_cli(["record", "-q", "--", any_python, "-c", script])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_the_programs_options_are_its_own(run_cli, python):
     done = run_cli(["record", "-q", python, "-c", "import sys; print(sys.argv[1:])", "-o", "x", "-q"])
     assert done.stdout == "['-o', 'x', '-q']\n"

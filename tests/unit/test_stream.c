@@ -44,7 +44,7 @@ static int start(void **state)
     agent.control = &control;
     agent.pid = getpid();
     slots_reset();
-    assert_true(arena_reserve());
+    assert_true(arena_init());
     return 0;
 }
 
@@ -207,6 +207,39 @@ static void test_arena(void **state)
     assert_null(arena_alloc((size_t)1 << 40));
 }
 
+static size_t pages_mapped(void)
+{
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%zu", &pages), 1);
+    fclose(file);
+    return pages;
+}
+
+/* A program that limits its own address space must not pay for what the agent does not use. */
+static void test_arena_takes_what_it_needs(void **state)
+{
+    enum { PART = 1 << 20, PARTS = 40 };
+    char *parts[PARTS];
+    (void)state;
+    arena_reset();
+    size_t before = pages_mapped() * (size_t)getpagesize();
+    for (int i = 0; i < PARTS; i++) {
+        parts[i] = arena_alloc(PART);
+        assert_non_null(parts[i]);
+        memset(parts[i], i + 1, PART);
+    }
+    for (int i = 0; i < PARTS; i++) {
+        assert_int_equal(parts[i][PART - 1], i + 1);
+        assert_true(arena_owns((uint64_t)(uintptr_t)parts[i]));
+    }
+    assert_true(pages_mapped() * (size_t)getpagesize() - before <= (size_t)2 * PARTS * PART);
+    arena_reset();
+    assert_false(arena_owns((uint64_t)(uintptr_t)parts[0]));
+    assert_true(pages_mapped() * (size_t)getpagesize() - before < PART);
+}
+
 #define ON_IMAGE(test) cmocka_unit_test_setup_teardown(test, start, end)
 
 int main(void)
@@ -214,7 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_IMAGE(test_threads), ON_IMAGE(test_a_slot_is_used_again),
         ON_IMAGE(test_bound),   ON_IMAGE(test_file_limit),
-        ON_IMAGE(test_arena),
+        ON_IMAGE(test_arena),   ON_IMAGE(test_arena_takes_what_it_needs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
