@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/witness.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,15 +12,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const int handled[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGXFSZ};
+static const struct {
+    int signal;
+    bool is_passed_on; /* else ignored */
+} handled[] = {{SIGINT, false}, {SIGQUIT, false}, {SIGXFSZ, false}, {SIGTERM, true},
+               {SIGHUP, true},  {SIGUSR1, true},  {SIGUSR2, true}};
 enum { HANDLED = sizeof(handled) / sizeof(handled[0]) };
 
 static volatile sig_atomic_t workload_pid;
+static struct tally_witness witness;
 
 static void pass_on(int signal)
 {
     int saved = errno;
-    if (workload_pid > 0)
+    if (!tally_witness_saw(&witness, signal) && workload_pid > 0)
         kill(workload_pid, signal);
     errno = saved;
 }
@@ -28,13 +34,15 @@ static void pass_on(int signal)
 static void take_signals(struct tally_launch *launch)
 {
     launch->saved = tally_alloc_zeroed(HANDLED, sizeof(*launch->saved));
+    tally_witness_start(&witness);
     for (int i = 0; i < HANDLED; i++) {
-        struct sigaction action = {.sa_handler = SIG_IGN};
-        if (handled[i] == SIGTERM || handled[i] == SIGHUP)
-            action = (struct sigaction){.sa_handler = pass_on, .sa_flags = SA_RESTART};
-        sigaction(handled[i], NULL, &launch->saved[i]);
+        struct sigaction action = {.sa_handler = SIG_IGN, .sa_flags = SA_RESTART};
+        sigfillset(&action.sa_mask); /* one question to the witness at a time */
+        if (handled[i].is_passed_on)
+            action.sa_handler = pass_on;
+        sigaction(handled[i].signal, NULL, &launch->saved[i]);
         if (launch->saved[i].sa_handler != SIG_IGN)
-            sigaction(handled[i], &action, NULL);
+            sigaction(handled[i].signal, &action, NULL);
     }
 }
 
@@ -43,7 +51,8 @@ static void give_signals_back(struct tally_launch *launch)
     if (!launch->saved)
         return;
     for (int i = 0; i < HANDLED; i++)
-        sigaction(handled[i], &launch->saved[i], NULL);
+        sigaction(handled[i].signal, &launch->saved[i], NULL);
+    tally_witness_end(&witness);
     free(launch->saved);
     launch->saved = NULL;
 }
@@ -59,7 +68,7 @@ static _Noreturn void run_child(int go, int failed, char *const argv[], char *co
     if (got != 1)
         _exit(TALLY_EXIT_FAILED);
     for (int i = 0; i < HANDLED; i++)
-        sigaction(handled[i], &launch->saved[i], NULL);
+        sigaction(handled[i].signal, &launch->saved[i], NULL);
     if (envp)
         execvpe(argv[0], argv, envp);
     else

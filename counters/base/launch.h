@@ -4,7 +4,8 @@
  *
  * Between tally_launch_prepare() and tally_launch_go() the child exists and blocks; its PID can be
  * given to perf_event_open() with enable_on_exec. While the workload runs the parent ignores SIGINT
- * and SIGQUIT (the terminal sends them to the workload as well) and passes SIGTERM and SIGHUP on.
+ * and SIGQUIT (the terminal sends them to the workload as well) and passes SIGTERM, SIGHUP, SIGUSR1
+ * and SIGUSR2 on, unless the whole process group got them (base/witness.h).
  * It ignores SIGXFSZ, too: a file that reaches the limit of its size is an error to be told.
  */
 #ifndef TALLY_BASE_LAUNCH_H

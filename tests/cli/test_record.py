@@ -277,6 +277,26 @@ def test_program_that_handles_ctrl_c(tallystack, tmp_path, python):
     assert recorder.wait(20) == 4
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_a_signal_comes_once(tallystack, tmp_path, python, send, number):
+    program = tmp_path / "counts.py"
+    program.write_text("import signal, sys, time\n"
+                       "got = []\n"
+                       "signal.signal(int(sys.argv[1]), lambda *_: got.append('got'))\n"
+                       "print('there', flush=True)\n"
+                       "while not got: time.sleep(0.01)\n"
+                       "time.sleep(0.1)\n"
+                       "print(*got)\n")
+    recorder = subprocess.Popen([tallystack, "record", "-q", "--", python, program,
+                                 str(int(number))], cwd=tmp_path, text=True,
+                                start_new_session=True, stdout=subprocess.PIPE)
+    assert recorder.stdout.readline() == "there\n"
+    send(recorder.pid, number)
+    assert recorder.communicate(timeout=20)[0] == "got\n"
+    assert recorder.returncode == 0
+
+
 @pytest.mark.parametrize("percent, account", [("0", "not-looked-at"), ("5", "sleep")])
 def test_watch(run_cli, read_csv, python, percent, account):
     run_cli(["record", "-q", "--watch", percent, "--", python, "-c", "import time; time.sleep(0.5)"])
