@@ -12,11 +12,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The text of a file of /proc/self/task/TID; false where there is no /proc. */
+/*
+ * The text of a thread's file in /proc; TID 0 is the calling one, which /proc may know by a number
+ * of another PID namespace. False where there is no /proc.
+ */
 static bool read_task(uint32_t tid, const char *name, char *text, size_t room)
 {
     char path[64];
-    snprintf(path, sizeof(path), "/proc/self/task/%u/%s", tid, name);
+    if (tid)
+        snprintf(path, sizeof(path), "/proc/self/task/%u/%s", tid, name);
+    else
+        snprintf(path, sizeof(path), "/proc/thread-self/%s", name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
@@ -27,11 +33,11 @@ static bool read_task(uint32_t tid, const char *name, char *text, size_t room)
 }
 
 /* "CPU DELAY SLICES", in ns; all 0 where the kernel keeps none. */
-static bool read_schedstat(struct tally_life *life)
+static bool read_schedstat(uint32_t tid, struct tally_life *life)
 {
     char text[96];
     unsigned long long cpu, delay, slices;
-    if (!read_task(life->tid, "schedstat", text, sizeof(text)) ||
+    if (!read_task(tid, "schedstat", text, sizeof(text)) ||
         sscanf(text, "%llu %llu %llu", &cpu, &delay, &slices) != 3 || !slices)
         return false;
     life->cpu_ns = cpu;
@@ -83,7 +89,7 @@ void life_write(struct slot *slot, const struct slot *of, bool is_end)
                               .delay_ns = UINT64_MAX};
     if (slot != of)
         read_other(&life);
-    bool is_told = read_schedstat(&life);
+    bool is_told = read_schedstat(slot == of ? 0 : of->tid, &life);
     if (slot == of)
         read_own(&life);
     else if (!is_told)

@@ -139,35 +139,6 @@ const char *tally_watch_tasks_gap(const struct tally_watch *watch)
     return watch->tasks_gap[0] ? watch->tasks_gap : NULL;
 }
 
-void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
-                     const struct tally_image_header *header)
-{
-    char path[32];
-    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-    struct process *process = tally_alloc_zeroed(1, sizeof(*process));
-    process->number = number;
-    process->pid = pid;
-    process->header = header;
-    process->task = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    process->listed_threads = UINT32_MAX;
-    tally_watched_python_init(&process->python, pid, header, watch->frames, &watch->cache);
-    watch->processes =
-        tally_realloc(watch->processes, watch->process_count + 1, sizeof(struct process *));
-    watch->processes[watch->process_count++] = process;
-    if (!watch->round_ns) {
-        struct rlimit limit; /* two descriptors are kept open for each thread */
-        if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-            limit.rlim_cur = limit.rlim_max;
-            setrlimit(RLIMIT_NOFILE, &limit);
-        }
-        watch->round_ns = clock_ns(CLOCK_MONOTONIC);
-        set_timer(watch, watch->round_ns + SHORTEST_ROUND_NS);
-    } else if (watch->calm) { /* the others only ran; of this one nothing is known */
-        watch->calm = 0;
-        set_timer(watch, clock_ns(CLOCK_MONOTONIC) + SHORTEST_ROUND_NS);
-    }
-}
-
 /* Records */
 
 static void put(struct tally_watch *watch, struct process *process, const void *record, size_t size)
@@ -537,18 +508,53 @@ static void close_process(struct tally_watch *watch, struct process *process)
     free(process);
 }
 
-/* Images that an exec replaced, or whose process is gone. */
-static bool is_over(const struct tally_watch *watch, size_t index)
+static void remove_process(struct tally_watch *watch, size_t index)
 {
-    const struct process *process = watch->processes[index];
+    close_process(watch, watch->processes[index]);
+    watch->process_count--;
+    memmove(&watch->processes[index], &watch->processes[index + 1],
+            (watch->process_count - index) * sizeof(struct process *));
+}
+
+/* An image whose process is gone. */
+static bool is_over(const struct process *process)
+{
     if (process->is_done)
         return true;
-    if (process->header->state != TALLY_IMAGE_ENDED)
-        return false;
-    for (size_t i = index + 1; i < watch->process_count; i++)
-        if (watch->processes[i]->pid == process->pid)
-            return true;
-    return kill(process->pid, 0) < 0 && errno == ESRCH;
+    return process->header->state == TALLY_IMAGE_ENDED && kill(process->pid, 0) < 0 &&
+           errno == ESRCH;
+}
+
+void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
+                     const struct tally_image_header *header)
+{
+    char path[32];
+    for (size_t i = watch->process_count; i-- > 0;)
+        if (watch->processes[i]->pid == pid) /* an exec replaced that image, ended or not */
+            remove_process(watch, i);
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    struct process *process = tally_alloc_zeroed(1, sizeof(*process));
+    process->number = number;
+    process->pid = pid;
+    process->header = header;
+    process->task = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    process->listed_threads = UINT32_MAX;
+    tally_watched_python_init(&process->python, pid, header, watch->frames, &watch->cache);
+    watch->processes =
+        tally_realloc(watch->processes, watch->process_count + 1, sizeof(struct process *));
+    watch->processes[watch->process_count++] = process;
+    if (!watch->round_ns) {
+        struct rlimit limit; /* two descriptors are kept open for each thread */
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+            limit.rlim_cur = limit.rlim_max;
+            setrlimit(RLIMIT_NOFILE, &limit);
+        }
+        watch->round_ns = clock_ns(CLOCK_MONOTONIC);
+        set_timer(watch, watch->round_ns + SHORTEST_ROUND_NS);
+    } else if (watch->calm) { /* the others only ran; of this one nothing is known */
+        watch->calm = 0;
+        set_timer(watch, clock_ns(CLOCK_MONOTONIC) + SHORTEST_ROUND_NS);
+    }
 }
 
 /*
@@ -606,12 +612,8 @@ void tally_watch_look(struct tally_watch *watch)
     watch->round_ns = clock_ns(CLOCK_MONOTONIC);
     for (size_t i = watch->process_count; i-- > 0;) {
         visit_process(watch, watch->processes[i]);
-        if (is_over(watch, i)) {
-            close_process(watch, watch->processes[i]);
-            watch->process_count--;
-            memmove(&watch->processes[i], &watch->processes[i + 1],
-                    (watch->process_count - i) * sizeof(struct process *));
-        }
+        if (is_over(watch->processes[i]))
+            remove_process(watch, i);
     }
     uint64_t cost = clock_ns(CLOCK_THREAD_CPUTIME_ID) - start + WAKE_UP_NS;
     watch->cpu_ns += cost;

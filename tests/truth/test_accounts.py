@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -198,6 +199,34 @@ def assert_split(threads):
     rest = sum(s for name, s in accounts.items() if name not in ("on-cpu", "ready"))
     assert rest == pytest.approx(1, rel=0.03), accounts
     return accounts
+
+
+IN_TURNS = """
+import os, time
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+child = os.fork()
+while time.process_time() < 0.2: pass
+if child:
+    os.wait()
+"""
+
+
+@pytest.mark.parametrize("more", [[], ["--user", "--map-root-user"]])
+def test_another_pid_namespace(python, record, read_csv, need, more):
+    """Two processes that number themselves otherwise share a CPU: neither is told twice."""
+    words = ["unshare", "--pid", "--fork", *more]
+    need("unshare", shutil.which("unshare") and not subprocess.run(
+        [*words, "true"], stderr=subprocess.DEVNULL).returncode, "there are no PID namespaces here")
+    made = record(*words, python, "-c", IN_TURNS, options=())
+    threads = by_thread(made, read_csv)
+    assert len(threads) == 3
+    for accounts in threads.values():
+        assert sum(accounts.values()) <= made.run()["wall_ns"] / 1e9
+    computing = [accounts for accounts in threads.values() if accounts.get("on-cpu", 0) > 0.1]
+    assert len(computing) == 2
+    for accounts in computing:
+        assert accounts["on-cpu"] == pytest.approx(0.2, abs=0.05)
+        assert accounts["ready"] > 0.05
 
 
 def test_dropped_privileges(any_python, account, workloads):
