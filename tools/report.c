@@ -182,8 +182,7 @@ static int print_waits(const struct loaded *loaded, const struct report *report)
     if (report->by == TALLY_VIEW_NATIVE)
         result = tally_error("waits are not known by native symbol; use --by line.");
     else if (!accounts->as_profile.event_count)
-        result = tally_error("the recording does not say what its threads waited for; record it "
-                             "anew, without --simulate.");
+        result = tally_accounts_refuse(accounts);
     else
         result = print_profile(loaded, accounts, report, NULL);
     tally_accounts_free(accounts);

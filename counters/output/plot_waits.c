@@ -95,7 +95,5 @@ int tally_plot_waits(struct tally_plot *plot, const struct tally_recording *reco
     }
     bool has_any = bars.threads.count > 0;
     free(bars.threads.threads);
-    return has_any ? 0
-                   : tally_error("the recording does not say what its threads waited for; "
-                                 "record it anew, without --simulate.");
+    return has_any ? 0 : tally_accounts_refuse(accounts);
 }

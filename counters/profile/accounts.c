@@ -1,6 +1,7 @@
 #include "profile/accounts.h"
 
 #include "base/buffer.h"
+#include "base/error.h"
 #include "profile/index.h"
 
 #include <stdio.h>
@@ -138,18 +139,16 @@ static const struct tally_lifetime *watched_of(const struct tally_profile *profi
     return NULL;
 }
 
-static void add_kernel(struct tally_accounts *accounts)
+/* Of each thread in each image: an exec goes on with the same thread. */
+static void add_lifetimes(struct tally_accounts *accounts, struct tally_index *told)
 {
     const struct tally_profile *profile = accounts->profile;
-    bool *is_told = tally_alloc_zeroed(profile->thread_count, sizeof(*is_told));
-    accounts->spans = tally_alloc_zeroed(profile->lifetime_count + 1, sizeof(*accounts->spans));
-    for (size_t i = 0; i < profile->thread_count; i++)
-        accounts->threads[i].has_delay = true;
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < profile->lifetime_count; i++) {
             const struct tally_lifetime *lifetime = &profile->lifetimes[i];
             const struct tally_life *begin = lifetime->begin, *end = lifetime->end;
-            if (lifetime->is_watched != (pass == 1) || (pass == 1 && is_told[lifetime->thread]))
+            bool is_new;
+            if (lifetime->is_watched != (pass == 1))
                 continue;
             if (!end && !lifetime->is_watched && begin) {
                 const struct tally_lifetime *watched = watched_of(profile, lifetime);
@@ -157,10 +156,50 @@ static void add_kernel(struct tally_accounts *accounts)
             }
             if (!begin || !end || end->time_ns <= begin->time_ns || end->cpu_ns < begin->cpu_ns)
                 continue;
-            is_told[lifetime->thread] = true;
-            add_lifetime(accounts, lifetime->thread, begin, end);
+            tally_index_of(told, (struct tally_key){lifetime->image, lifetime->thread, 0}, &is_new);
+            if (pass == 0 || is_new)
+                add_lifetime(accounts, lifetime->thread, begin, end);
         }
-    free(is_told);
+}
+
+static void forget(struct tally_accounts *accounts, uint32_t thread)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < accounts->span_count; i++)
+        if (accounts->spans[i].thread != thread)
+            accounts->spans[kept++] = accounts->spans[i];
+    accounts->span_count = kept;
+    accounts->threads[thread] = (struct tally_thread_account){.has_delay = true};
+}
+
+/* A thread has no accounts, rather than wrong ones, if an image of it that counts was not told. */
+static void forget_half_told(struct tally_accounts *accounts, struct tally_index *told)
+{
+    const struct tally_profile *profile = accounts->profile;
+    double *untold = tally_alloc_zeroed(profile->thread_count, sizeof(*untold));
+    for (size_t i = 0; i < profile->image_count; i++) {
+        uint32_t thread = profile->images[i].thread;
+        bool is_new;
+        tally_index_of(told, (struct tally_key){i, thread, 0}, &is_new);
+        if (is_new)
+            untold[thread] += (double)profile->images[i].ns;
+    }
+    for (uint32_t i = 0; i < profile->thread_count; i++)
+        if (untold[i] > 0.05 * accounts->threads[i].wall_ns)
+            forget(accounts, i);
+    free(untold);
+}
+
+static void add_kernel(struct tally_accounts *accounts)
+{
+    const struct tally_profile *profile = accounts->profile;
+    struct tally_index told = {0};
+    accounts->spans = tally_alloc_zeroed(profile->lifetime_count + 1, sizeof(*accounts->spans));
+    for (size_t i = 0; i < profile->thread_count; i++)
+        accounts->threads[i].has_delay = true;
+    add_lifetimes(accounts, &told);
+    forget_half_told(accounts, &told);
+    tally_index_release(&told);
     for (size_t i = 0; i < profile->thread_count; i++) {
         struct tally_thread_account *account = &accounts->threads[i];
         account->has_split = account->user_ns + account->system_ns > 0;
@@ -452,6 +491,17 @@ bool tally_accounts_is_untimed(const struct tally_accounts *accounts, size_t loo
 {
     return accounts->look_states[look] == TALLY_STATE_POLL &&
            accounts->profile->looks[look].waker != TALLY_WAKER_TIMER;
+}
+
+int tally_accounts_refuse(const struct tally_accounts *accounts)
+{
+    const struct tally_run *run = accounts->profile->run;
+    const char *why = "record it anew";
+    if (run->event_count && run->events[0].event.source == TALLY_SOURCE_SIMULATED)
+        why = "record it anew, without --simulate";
+    else if (run->stopped)
+        why = "writing ended early, as a note of its report says";
+    return tally_error("the recording does not say what its threads waited for; %s.", why);
 }
 
 double tally_accounts_total(const struct tally_accounts *accounts, int account)

@@ -79,6 +79,9 @@ double tally_accounts_weight(const struct tally_accounts *accounts, size_t look)
 /* Whether a look is at an event loop that no timer wakes up. */
 bool tally_accounts_is_untimed(const struct tally_accounts *accounts, size_t look);
 
+/* Sets the sentence of why there are none, where all are 0; returns TALLY_ERROR. */
+int tally_accounts_refuse(const struct tally_accounts *accounts);
+
 /* Sum over the threads. */
 double tally_accounts_total(const struct tally_accounts *accounts, int account);
 

@@ -383,6 +383,9 @@ void image_read(struct builder *builder, uint32_t number, double *seen)
     build_python(builder->profile, header->python);
     uint32_t main_thread = build_thread(builder, state.process, header->pid, header->comm);
     builder->main_threads[number] = main_thread;
+    builder->profile->images[number].thread = main_thread;
+    if (header->end_ns > header->start_ns)
+        builder->profile->images[number].ns = header->end_ns - header->start_ns;
     for (size_t i = 0; i < image->slot_count; i++)
         each_record(builder, &state, &image->slots[i], NULL, true);
     const char *nothing = header->python ? "[native thread]" : "[native program]";

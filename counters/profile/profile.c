@@ -54,6 +54,8 @@ struct tally_profile *tally_profile_new(struct tally_recording *recording, bool 
         tally_alloc_zeroed(recording->image_count * profile->event_count, sizeof(*builder.startup));
     builder.main_threads =
         tally_alloc_zeroed(recording->image_count, sizeof(*builder.main_threads));
+    profile->image_count = recording->image_count;
+    profile->images = tally_alloc_zeroed(recording->image_count, sizeof(*profile->images));
     build_path(&builder, TALLY_NO_PATH, build_function(&builder, "", "[all]", "", 0), 0);
     for (size_t i = 0; i < recording->image_count; i++)
         for (size_t k = 0; k < recording->images[i].slot_count; k++)
@@ -91,6 +93,7 @@ void tally_profile_free(struct tally_profile *profile)
     free(profile->threads);
     free(profile->cells);
     free(profile->loaded);
+    free(profile->images);
     free(profile->lifetimes);
     free(profile->looks);
     free(profile->values);

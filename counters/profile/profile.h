@@ -74,6 +74,12 @@ struct tally_lifetime {
     const struct tally_life *begin, *end; /* in the recording; either may be NULL */
 };
 
+/* The process's first thread while it was this image. */
+struct tally_image_span {
+    uint32_t thread;
+    uint64_t ns; /* 0: its end is not known */
+};
+
 /* What the watcher saw of a thread; see tally_wait in format.h. */
 struct tally_look {
     uint32_t thread, path;
@@ -109,7 +115,8 @@ struct tally_profile {
     double excess[TALLY_MAX_EVENTS]; /* what samples sum to beyond the run's total: of clocks whose
                                         total is the kernel's accounts, which are rounded */
     char *python;                    /* versions seen, as in "3.11.2, 3.13.5"; "" if none */
-    size_t lifetime_count, look_count;
+    size_t image_count, lifetime_count, look_count;
+    struct tally_image_span *images;
     struct tally_lifetime *lifetimes;
     struct tally_look *looks;                         /* of each thread in the order of time */
     uint32_t unseen_path, ready_path, unsampled_path; /* bracketed rows of the accounts */

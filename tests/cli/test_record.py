@@ -316,6 +316,16 @@ def test_max_size(run_cli, tmp_path, python, workloads, kernel_events):
     check_lost(run_cli, "--max-size")
 
 
+def test_max_size_spent_before_an_exec(run_cli, python):
+    """What was told of the shell alone is no account of the program."""
+    script = f"exec {python} -c 'import time; time.sleep(0.1)'"
+    assert run_cli(["record", "-q", "--max-size", "64K", "--", "sh", "-c", script]).returncode == 0
+    waits = run_cli(["report", "-e", "waits"])
+    assert waits.returncode == 125
+    assert "ended early" in one_sentence(waits)
+    assert run_cli(["diagnose", "-i", "tallystack.rec"]).stdout.startswith("unknown: ")
+
+
 def check_lost(run_cli, word, *where):
     """What could not be written is in a row of its own, and the sums still close."""
     report = run_cli(["report", *where])

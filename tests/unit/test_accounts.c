@@ -1,4 +1,5 @@
 /* Wall-clock accounts of a profile made by hand: they close, and divide as they should. */
+#include "base/error.h"
 #include "profile/accounts.h"
 #include "unit.h"
 
@@ -271,14 +272,65 @@ static void test_no_end(void **state)
     lifetime.end = &end;
 }
 
+/* The thread was another program first, for a moment, which the agent told of. */
+static struct tally_life first_begin, first_end;
+static struct tally_lifetime lifetimes[2];
+static struct tally_image_span images[2] = {{0, 100}, {0, 1000}};
+
+static void make_exec(bool is_watched)
+{
+    make(0);
+    first_begin = (struct tally_life){.time_ns = 4000, .cpu_ns = 10};
+    first_end = (struct tally_life){.time_ns = 4010, .cpu_ns = 20};
+    lifetimes[0] = (struct tally_lifetime){.begin = &first_begin, .end = &first_end};
+    lifetimes[1] = lifetime;
+    lifetimes[1].image = 1;
+    lifetimes[1].is_watched = is_watched;
+    profile.lifetimes = lifetimes;
+    profile.lifetime_count = profile.image_count = 2;
+    profile.images = images;
+}
+
+/* What the agent could not write of the second program, the watcher did. */
+static void test_exec(void **state)
+{
+    (void)state;
+    for (int is_watched = 0; is_watched < 2; is_watched++) {
+        make_exec(is_watched);
+        struct tally_accounts *accounts = tally_accounts_new(&profile);
+        assert_true(accounts->threads[0].wall_ns == 1010);
+        assert_true(state_of(accounts, TALLY_STATE_RUNNING) == 210);
+        assert_int_equal(accounts->span_count, 2);
+        tally_accounts_free(accounts);
+    }
+}
+
+/* Nobody did: the first program's moment is not the thread's account. */
+static void test_half_told(void **state)
+{
+    (void)state;
+    make_exec(true);
+    profile.lifetime_count = 1;
+    struct tally_accounts *accounts = tally_accounts_new(&profile);
+    assert_true(accounts->threads[0].wall_ns == 0);
+    assert_int_equal(accounts->span_count, 0);
+    assert_int_equal(accounts->as_profile.event_count, 0);
+    run.stopped = 1;
+    tally_accounts_refuse(accounts);
+    assert_non_null(strstr(tally_error_text(), "ended early"));
+    run.stopped = 0;
+    tally_accounts_free(accounts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_division), cmocka_unit_test(test_child),
-        cmocka_unit_test(test_pools),    cmocka_unit_test(test_untimed),
-        cmocka_unit_test(test_unseen),   cmocka_unit_test(test_too_much_seen),
-        cmocka_unit_test(test_parts),    cmocka_unit_test(test_no_delay),
-        cmocka_unit_test(test_no_end),
+        cmocka_unit_test(test_division),  cmocka_unit_test(test_child),
+        cmocka_unit_test(test_pools),     cmocka_unit_test(test_untimed),
+        cmocka_unit_test(test_unseen),    cmocka_unit_test(test_too_much_seen),
+        cmocka_unit_test(test_parts),     cmocka_unit_test(test_no_delay),
+        cmocka_unit_test(test_no_end),    cmocka_unit_test(test_exec),
+        cmocka_unit_test(test_half_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
