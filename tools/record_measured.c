@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "events/throttle.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static const char *stop_reason(uint32_t stopped)
@@ -37,10 +38,10 @@ static int run_program(struct record *record, struct tally_session *session,
                            "program.",
                            refusal);
     }
-    struct tally_session_news news = tally_session_news(session);
     record_take_times(record, &usage);
     if (record_take_totals(record) < 0)
         return TALLY_ERROR;
+    struct tally_session_news news = tally_session_news(session);
     record->run.exit_status = *status;
     record->run.has_foreign = news.has_foreign;
     record->run.stopped = news.stopped;
@@ -49,6 +50,11 @@ static int run_program(struct record *record, struct tally_session *session,
                        "writing samples ended early (%s); what is missing is in the "
                        "row [lost].",
                        stop_reason(news.stopped));
+    if (news.outliving)
+        tally_run_note(&record->run,
+                       "%" PRIu32 " processes outlived the program; what they did after its end is "
+                       "not in the recording.",
+                       news.outliving);
     record->run.watch_ns = news.watch_ns;
     uint64_t tick_samples = tally_throttle_tick_samples();
     if (tick_samples < record->run.tick_samples)

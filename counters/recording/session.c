@@ -505,13 +505,56 @@ const char *tally_session_refusal(const struct tally_session *session)
     return "this interpreter is not supported";
 }
 
-struct tally_session_news tally_session_news(const struct tally_session *session)
+/* The last image of a process that has not said its end. */
+static bool is_open(const struct tally_session *session, size_t index)
 {
+    const struct image *image = &session->images[index];
+    uint32_t state = image->header->state;
+    if (state != TALLY_IMAGE_OPENED && state != TALLY_IMAGE_SAMPLING)
+        return false;
+    for (size_t i = index + 1; i < session->image_count; i++)
+        if (session->images[i].pid == image->pid)
+            return false;
+    return true;
+}
+
+static bool ends_within(pid_t pid, int patience_ms)
+{
+    struct pollfd process = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+    if (process.fd < 0)
+        return true;
+    bool has_ended = poll(&process, 1, patience_ms) != 0;
+    close(process.fd);
+    return has_ended;
+}
+
+/*
+ * Processes that outlive the run stop writing; a handler that has begun gets the time to end, and
+ * so does what ends with the program, like multiprocessing's helpers. Returns how many go on.
+ */
+static uint32_t close_images(struct tally_session *session)
+{
+    enum { PATIENCE_MS = 50 };
+    int patience_ms = PATIENCE_MS;
+    uint32_t outliving = 0;
+    session->control->closed = 1;
+    for (size_t i = 0; i < session->image_count; i++)
+        if (is_open(session, i) && !ends_within(session->images[i].pid, patience_ms)) {
+            outliving++;
+            patience_ms = 0;
+        }
+    return outliving;
+}
+
+struct tally_session_news tally_session_news(struct tally_session *session)
+{
+    uint32_t outliving = close_images(session);
     /* The root's own exec happened before there was an agent. */
     bool silent_exec = session->control->execs + 1 > session->hellos;
     return (struct tally_session_news){
         .has_foreign = session->has_foreign || silent_exec,
         .stopped = session->control->stopped,
+        .outliving = outliving,
         .images = (uint32_t)session->image_count,
         .watch_ns = session->watch ? tally_watch_cost(session->watch) : 0,
         .watch_gap = session->watch ? tally_watch_gap(session->watch) : NULL,
@@ -539,27 +582,10 @@ int tally_session_describe(struct tally_session *session, const json_t *descript
     return tally_error("cannot write to the recording: %s.", strerror(error ? error : ENOSPC));
 }
 
-/* Processes that outlive the run stop writing; a handler that has begun gets the time to end. */
-static void close_images(struct tally_session *session)
-{
-    const struct timespec moment = {.tv_nsec = 2000000};
-    if (!session->control)
-        return;
-    session->control->closed = 1;
-    for (size_t i = 0; i < session->image_count; i++) {
-        const struct image *image = &session->images[i];
-        bool is_open = image->header->state == TALLY_IMAGE_OPENED ||
-                       image->header->state == TALLY_IMAGE_SAMPLING;
-        if (is_open && kill(image->pid, 0) == 0) {
-            nanosleep(&moment, NULL);
-            return;
-        }
-    }
-}
-
 int tally_session_end(struct tally_session *session)
 {
-    close_images(session);
+    if (session->control)
+        session->control->closed = 1;
     tally_watch_free(session->watch);
     session->watch = NULL;
     unlinkat(session->directory, reserve, 0);

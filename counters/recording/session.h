@@ -74,16 +74,18 @@ struct tally_session_news {
     bool has_foreign; /* programs without the agent ran */
     uint32_t stopped; /* 0, 1: --max-size was reached, else the errno that ended writing */
     uint32_t images;
+    uint32_t outliving;    /* processes that go on after the program's end */
     uint64_t watch_ns;     /* CPU time that watching has cost */
     const char *watch_gap; /* the sentence what the watcher could not see; NULL: nothing */
     const char *tasks_gap; /* likewise, of what event loops wait for */
 };
-struct tally_session_news tally_session_news(const struct tally_session *session);
+/* When the run is over: processes that outlive it write no more. */
+struct tally_session_news tally_session_news(struct tally_session *session);
 
 /* Writes session.json; once before the program starts, in case the recorder is killed. */
 int tally_session_describe(struct tally_session *session, const json_t *description);
 
-/* Ends the samples: processes that outlive the run write no more. */
+/* Ends what is written about the run's processes. */
 int tally_session_end(struct tally_session *session);
 
 /* The recording's folder, for files that are made from it before it is sealed. */
