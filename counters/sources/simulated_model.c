@@ -98,9 +98,8 @@ static int check_level(const char *name, const struct tally_model_level *level, 
     if (!level->ways || level->ways > MOST_WAYS)
         return tally_error("%s must have from 1 to %d ways.", name, MOST_WAYS);
     if (level->size % (line * level->ways))
-        return tally_error("the size of %s must be a multiple of %" PRIu64 ", its ways by its "
-                           "line.",
-                           name, line * level->ways);
+        return tally_error("the size of %s must be a multiple of %" PRIu64 ", its ways%s.", name,
+                           line * level->ways, line > 1 ? " by its line" : "");
     if (is_first && !is_power_of_two(level->size / line / level->ways))
         return tally_error("%s must have a power of two of sets, its size by line and ways.", name);
     return 0;
@@ -164,6 +163,8 @@ static int read_model(struct tally_model *model, FILE *file, const char *path)
     for (int number = 1; fgets(line, sizeof(line), file); number++)
         if (parse_line(model, line, number) < 0)
             return tally_error("%s:%d: %s", path, number, tally_error_text());
+    if (ferror(file))
+        return tally_error("the model \"%s\" cannot be read: %s.", path, strerror(errno));
     if (check_model(model, &at) < 0)
         return at ? tally_error("%s:%d: %s", path, at, tally_error_text())
                   : tally_error("%s: %s", path, tally_error_text());
@@ -193,7 +194,7 @@ int tally_model_load(struct tally_model *model, const char *name)
 {
     *model = (struct tally_model){
         .name = tally_strdup(name),
-        .description = tally_strdup(""),
+        .description = tally_strdup("a file without a description"),
         .predictor = {.has_history = true, .outcomes = 16384, .targets = 4096},
     };
     int at;

@@ -74,6 +74,7 @@ def test_host_is_this_machine(run_cli, read_csv):
     ({"l1d": "l1d 33K 8"}, ":3: l1d must have a power of two of sets, its size by line and ways."),
     ({"l2": "l2 1M 0"}, ":4: l2 must have from 1 to 128 ways."),
     ({"l2": "l2 1000 16"}, ":4: the size of l2 must be a multiple of 1024, its ways by its line."),
+    ({"l2": "tlb 63 4"}, ":4: the size of tlb must be a multiple of 4, its ways."),
     ({"l1i": ""}, ": a model needs a line of l1i, as in \"l1i 32K 8\"."),
     ({"line": "line 48"}, ":1: the line must be a power of two from 16 to 4096 bytes, as in \"line 64\"."),
     ({"l2": "l2 1M"}, ':4: a model has lines as "l2 1M 16", a level, its size and its ways.'),
@@ -91,6 +92,12 @@ def test_model_files_that_are_wrong(run_cli, tmp_path, changed, message):
     done = run_cli(["record", "--simulate=./my.model", "--", "true"])
     assert (done.returncode, done.stderr) == (125, f"tallystack record: ./my.model{message}\n")
     assert not (tmp_path / "tallystack.rec").exists()
+
+
+def test_folder_as_a_model(run_cli):
+    done = run_cli(["stat", "--simulate=./", "--", "true"])
+    assert (done.returncode, done.stderr) == (
+        125, 'tallystack stat: the model "./" cannot be read: Is a directory.\n')
 
 
 def test_unknown_model(run_cli):
