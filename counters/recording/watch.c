@@ -42,7 +42,7 @@ struct thread {
     struct tally_wait before;        /* of the same wait, while its timer is open; tid 0: none */
     uint64_t timer_ns;               /* that wait is for `beside` if it ends before; 0: decided */
     enum tally_state beside;         /* see tally_seen */
-    uint64_t ran_ns;                 /* when it last was seen to have run since the look before */
+    uint64_t ran_ns;                 /* when it last may have run since the look before */
     struct tally_division *division; /* of that wait, among tasks; NULL: there never was one */
     bool is_seen;                    /* by the last listing */
     bool has_run;                    /* before the last visit */
@@ -261,8 +261,13 @@ static void drop_gone(struct tally_watch *watch, struct process *process, size_t
     process->changed_ns = clock_ns(CLOCK_MONOTONIC);
 }
 
-/* Whether another thread may have run since a moment: one that ran when it was last looked at, too,
- * for it may have gone on. */
+/* When it was last looked at: it may have gone on without being put on a CPU again. */
+static bool is_running(const struct thread *thread)
+{
+    return thread->wait.tid && thread->wait.state <= TALLY_STATE_RUNNABLE;
+}
+
+/* Whether another thread may have run since a moment. */
 static bool others_ran(const struct process *process, const struct thread *thread, uint64_t since)
 {
     bool ran = process->changed_ns >= since;
@@ -271,8 +276,7 @@ static bool others_ran(const struct process *process, const struct thread *threa
         struct tally_times times;
         if (other == thread)
             continue;
-        ran = other->ran_ns >= since ||
-              (other->wait.tid && other->wait.state <= TALLY_STATE_RUNNABLE) ||
+        ran = other->ran_ns >= since || is_running(other) ||
               !tally_look_times(&other->eye, &times) || times.slices != other->times.slices;
     }
     return ran;
@@ -445,23 +449,27 @@ static void look_at(struct tally_watch *watch, struct process *process, struct t
         divide(watch, process, thread, times, look.node);
 }
 
-/* Returns whether the thread is still there. */
+/*
+ * Returns whether the thread is still there. The watcher may be held up anywhere: what ran by the
+ * times that it reads did so before `read_ns`, and what did not may do so from `now` on.
+ */
 static bool visit(struct tally_watch *watch, struct process *process, struct thread *thread)
 {
     struct tally_times times;
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (!tally_look_times(&thread->eye, &times))
         return false;
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    uint64_t read_ns = clock_ns(CLOCK_MONOTONIC);
     uint64_t ready_ns =
         times.cpu_ns - thread->times.cpu_ns + times.delay_ns - thread->times.delay_ns;
     watch->has_waits |= ready_ns + TICK_NS < (now - thread->looked_ns) / 10 * 9;
     const struct tally_wait *last = &thread->wait;
     bool has_waited = last->tid && last->state > TALLY_STATE_RUNNABLE && !thread->is_blank;
     thread->has_run = times.slices != thread->times.slices;
-    if (thread->has_run) {
+    if (thread->has_run)
         thread->since_ns = thread->looked_ns;
-        thread->ran_ns = now;
-    }
+    if (thread->has_run || is_running(thread))
+        thread->ran_ns = read_ns;
     if (has_waited && times.slices && !thread->has_run) {
         struct tally_wait look = *last;
         look.is_whole = 1;
@@ -470,7 +478,7 @@ static bool visit(struct tally_watch *watch, struct process *process, struct thr
         take_look(watch, process, thread, &look);
     } else {
         if (thread->has_run)
-            decide(process, thread, &times, now);
+            decide(process, thread, &times, read_ns);
         look_at(watch, process, thread, &times, now);
     }
     watch->has_waits |= thread->wait.state > TALLY_STATE_RUNNABLE;
