@@ -249,5 +249,6 @@ def test_hidden_system_calls(any_python, account, build_c, workloads):
     for (threads, made), cause in zip(done, causes.values()):
         said, pid = assert_closed(threads, made)
         assert threads[pid, pid][cause] >= 0.9 * 1.4, threads
-        assert "child" not in threads[pid, pid]
+        # After the end of its pipe the child's own end is waited for, if that takes a moment.
+        assert threads[pid, pid].get("child", 0) <= (0.1 if cause == "pipe" else 0)
         assert any("its system calls may not be read" in note for note in made.run()["notes"])
