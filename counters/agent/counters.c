@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SHORTEST_CLOCK_PERIOD_NS = 50000 }; /* well above what one overflow costs */
+static const uint64_t shortest_clock_period_ns = 50000; /* well above what one overflow costs */
 
 static uint32_t counter_count(void)
 {
@@ -35,8 +35,8 @@ static uint64_t first_period(const struct slot *slot, uint32_t index)
 {
     const struct tally_counter *counter = &agent.control->counters[index];
     uint64_t left = counter->period - slot->carry[index] % counter->period;
-    if (counter->clock_kind == TALLY_CLOCK_CPU && left < SHORTEST_CLOCK_PERIOD_NS)
-        left = SHORTEST_CLOCK_PERIOD_NS;
+    if (counter->clock_kind == TALLY_CLOCK_CPU && left < shortest_clock_period_ns)
+        left = shortest_clock_period_ns;
     return left < counter->period ? left : counter->period;
 }
 
@@ -141,8 +141,8 @@ void counters_resume(struct slot *slot)
 void counters_vary_period(struct slot *slot)
 {
     uint64_t period = slot->period, spread = period;
-    if (period < 2 * SHORTEST_CLOCK_PERIOD_NS)
-        spread = period > SHORTEST_CLOCK_PERIOD_NS ? 2 * (period - SHORTEST_CLOCK_PERIOD_NS) : 0;
+    if (period < 2 * shortest_clock_period_ns)
+        spread = period > shortest_clock_period_ns ? 2 * (period - shortest_clock_period_ns) : 0;
     slot->random ^= slot->random << 13;
     slot->random ^= slot->random >> 7;
     slot->random ^= slot->random << 17;

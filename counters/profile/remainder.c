@@ -47,6 +47,8 @@ static double most_unfinished(const struct tally_run_event *event, int counter, 
         period = period > 0 ? period : 1e9 / (double)event->event.frequency;
         period *= 1 + counter / 61.0; /* of several clocks the later ones drift */
         period = larger(period, 1e3 * header->longest_period_us);
+        if (counter == 0)
+            period *= 1.5; /* the agent varies it by a half */
     }
     return period > 0 ? period * (double)lives : INFINITY;
 }

@@ -14,14 +14,11 @@
 
 enum { NAME_MOST = 2048, FILENAME_MOST = 4096, LINES_MOST = 1 << 22, LINES_PART = 8192 };
 
-/* A code object is the same as one before if its address and those of its texts are. */
-struct code_key {
-    uint64_t address, filename, qualname, lines, texts;
-    uint32_t first_line, version;
-};
-
+/* The last code object that was seen at an address. */
 struct code {
-    struct code_key key;
+    uint64_t address;
+    struct py_code code;
+    uint64_t texts; /* py_code_texts() */
     uint32_t id;
     UT_hash_handle hh;
 };
@@ -221,25 +218,23 @@ static uint32_t code_id(struct tally_waits *waits, const struct tally_waits_inte
     if (type != python->code_type)
         return 0;
     py_code_read(python->layout, object, &code);
-    struct code_key key;
-    memset(&key, 0, sizeof(key)); /* it is hashed byte by byte, padding and all */
-    key.address = address;
-    key.filename = code.filename;
-    key.qualname = code.qualname;
-    key.lines = code.lines;
-    key.texts = py_code_texts(python->layout, python->memory, &code);
-    key.first_line = code.first_line;
-    key.version = code.version;
     struct code *entry;
-    HASH_FIND(hh, waits->codes, &key, sizeof(key), entry);
-    if (entry)
+    HASH_FIND(hh, waits->codes, &address, sizeof(address), entry);
+    if (entry &&
+        py_code_is_same(python->layout, python->memory, &entry->code, entry->texts, &code)) {
+        entry->code.version = code.version;
         return entry->id;
+    }
     if (!put_code(waits, python, waits->code_count + 1, &code))
         return 0;
-    entry = tally_alloc_zeroed(1, sizeof(*entry));
-    entry->key = key;
+    if (!entry) {
+        entry = tally_alloc_zeroed(1, sizeof(*entry));
+        entry->address = address;
+        HASH_ADD(hh, waits->codes, address, sizeof(address), entry);
+    }
+    entry->code = code;
+    entry->texts = py_code_texts(python->layout, python->memory, &code);
     entry->id = ++waits->code_count;
-    HASH_ADD(hh, waits->codes, key, sizeof(key), entry);
     return entry->id;
 }
 

@@ -57,9 +57,9 @@ static void test_no_end_is_longer_than_a_period(void **state)
     fake_counts(image, 0, 0, 1, 100, (const uint64_t[]){4000, 5000}, 2);
     fake_counts(image, 0, 0, 2, 101, (const uint64_t[]){3000, 4000}, 2);
     open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
-    /* 7000 were counted; two threads may have ended before their next sample. */
-    assert_true(self_of(&opened, "[lost]", 0) == 1000 + 2000);
-    assert_true(self_of(&opened, "[start-up and exit]", 0) == 9000 - 2000 - 3000);
+    /* 7000 were counted; two threads may have ended up to one and a half periods after a sample. */
+    assert_true(self_of(&opened, "[lost]", 0) == 1000 + 1000);
+    assert_true(self_of(&opened, "[start-up and exit]", 0) == 9000 - 2000 - 2000);
     assert_true(self_of(&opened, "[lost]", 1) == 0);
     assert_sums_close(&opened);
     image->header.longest_period_us = 2; /* 2 x 2000 */
