@@ -48,6 +48,12 @@ def simulated(simulate, run_cli, read_csv, workloads):
     return run
 
 
+def differing(rows, others):
+    """What a few of the rows that differ are, in both."""
+    keys = [key for key in {**rows, **others} if rows.get(key) != others.get(key)]
+    return len(keys), {key: (rows.get(key), others.get(key)) for key in keys[:5]}
+
+
 def calls_by_function(rows):
     counts = {}
     for row in rows:
@@ -123,9 +129,11 @@ def test_call_to_close_a_generator(simulate, any_python, write):
     assert (run.self_of("calls", "begin"), run.self_of("calls", "numbers")) == (100, resumes)
 
 
-def test_runs_repeat(simulate, simulated, python, workloads):
-    first, _ = simulated(python, "sim_calls")
-    assert simulate([python, workloads / "sim_calls.py"], *ALL) == first
+def test_runs_repeat(simulate, python, workloads):
+    command = [python, workloads / "sim_calls.py"]
+    first, second = simulate(command), simulate(command)
+    assert differing(dict(enumerate(first.rows)), dict(enumerate(second.rows))) == (0, {})
+    assert first.totals == second.totals
 
 
 def test_expat_repeats(simulate, python, write):
@@ -137,7 +145,8 @@ def test_expat_repeats(simulate, python, write):
             names = "".join(f"<b{i} c{i}='1'/>" for i in range(100))
             parser.Parse(f"<a>{names}</a>", True)
     """)
-    assert simulate([python, program]) == simulate([python, program])
+    first, second = simulate([python, program]), simulate([python, program])
+    assert differing(dict(enumerate(first.rows)), dict(enumerate(second.rows))) == (0, {})
 
 
 @pytest.fixture
@@ -174,7 +183,7 @@ def test_surroundings_move_only_the_start(simulate, simulated, python, workloads
     rows = program_rows(python, run)
     assert {"fib", "numbers", "key"} < {function for _, _, function, _ in rows}
     again = simulate([python, workloads / "sim_recursion.py"], *ALL, output=tmp_path / "rec", **more)
-    assert program_rows(python, again) == rows
+    assert differing(rows, program_rows(python, again)) == (0, {})
 
 
 def test_surroundings_of_a_library(simulate, simulated, any_python, workloads, program_rows,
@@ -183,6 +192,6 @@ def test_surroundings_of_a_library(simulate, simulated, any_python, workloads, p
     run, _ = simulated(any_python, "sim_library")
     rows = program_rows(any_python, run)
     assert {"json.encoder", "ast", "re"} < {module.partition("._")[0] for _, module, *_ in rows}
-    assert program_rows(any_python, simulate(
-        [any_python, workloads / "sim_library.py"], *ALL, env=OTHER_VARIABLES, cwd="/usr/share",
-        output=tmp_path / "rec", preexec_fn=without_randomisation)) == rows
+    again = simulate([any_python, workloads / "sim_library.py"], *ALL, env=OTHER_VARIABLES,
+                     cwd="/usr/share", output=tmp_path / "rec", preexec_fn=without_randomisation)
+    assert differing(rows, program_rows(any_python, again)) == (0, {})
