@@ -176,22 +176,18 @@ def without_randomisation():
 @pytest.mark.parametrize("more", [{"env": OTHER_VARIABLES}, {"cwd": "/usr/share"},
                                   {"preexec_fn": without_randomisation}],
                          ids=["environment", "folder", "addresses"])
-def test_surroundings_move_only_the_start(simulate, simulated, python, workloads, program_rows,
-                                          tmp_path, more):
+def test_surroundings_move_only_the_start(simulate, python, workloads, program_rows, tmp_path, more):
     """In all events, each line of the program and of what it imports counts the same."""
-    run, _ = simulated(python, "sim_recursion")
-    rows = program_rows(python, run)
+    rows = program_rows(python, simulate([python, workloads / "sim_recursion.py"], *ALL))
     assert {"fib", "numbers", "key"} < {function for _, _, function, _ in rows}
-    again = simulate([python, workloads / "sim_recursion.py"], *ALL, output=tmp_path / "rec", **more)
+    again = simulate([python, workloads / "sim_recursion.py"], *ALL, output=tmp_path / "again", **more)
     assert differing(rows, program_rows(python, again)) == (0, {})
 
 
-def test_surroundings_of_a_library(simulate, simulated, any_python, workloads, program_rows,
-                                   tmp_path):
+def test_surroundings_of_a_library(simulate, any_python, workloads, program_rows, tmp_path):
     """The same with json, re and ast, all surroundings changed at once."""
-    run, _ = simulated(any_python, "sim_library")
-    rows = program_rows(any_python, run)
+    rows = program_rows(any_python, simulate([any_python, workloads / "sim_library.py"], *ALL))
     assert {"json.encoder", "ast", "re"} < {module.partition("._")[0] for _, module, *_ in rows}
     again = simulate([any_python, workloads / "sim_library.py"], *ALL, env=OTHER_VARIABLES,
-                     cwd="/usr/share", output=tmp_path / "rec", preexec_fn=without_randomisation)
+                     cwd="/usr/share", output=tmp_path / "again", preexec_fn=without_randomisation)
     assert differing(rows, program_rows(any_python, again)) == (0, {})
