@@ -25,7 +25,7 @@ enum {
     ORDINARY_NS = 200000,   /* cost of a round that is not dear */
     ALLOWANCE_NS = 5000000, /* for finding threads, in a run */
     CREDIT_NS = 1000000,    /* how far the cost may be above the budget, or is saved up below it */
-    WAKE_UP_NS = 10000,     /* what a round costs besides: the timer, two switches, poll */
+    WAKE_UP_NS = 100000,    /* what a round costs besides, at most: the timer, two switches, poll */
     LIST_EVERY_NS = 50000000,
     KEEP_MOST_NS = 1000000000, /* of a wait that goes on, before it is written */
     TICK_NS = 10000000,        /* how old the CPU time may be that the kernel tells, at 100 Hz */
@@ -78,6 +78,7 @@ struct tally_watch {
     bool has_waits;        /* a thread waited for much of the time since the round before */
     uint32_t calm;         /* rounds since one did */
     uint64_t cpu_ns;       /* that looking has cost */
+    uint64_t spent_ns;     /* the thread's CPU time at the end of the round before */
     bool has_new;          /* threads were found in this round */
     uint64_t allowance_ns; /* what may still be spent on finding threads, beside the budget */
     uint64_t random;
@@ -617,13 +618,15 @@ void tally_watch_look(struct tally_watch *watch)
     if (read(watch->timer, &expirations, sizeof(expirations)) != (ssize_t)sizeof(expirations))
         return;
     uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID), before = watch->round_ns;
+    uint64_t besides = start - watch->spent_ns; /* more than waking up if it did other work */
     watch->round_ns = clock_ns(CLOCK_MONOTONIC);
     for (size_t i = watch->process_count; i-- > 0;) {
         visit_process(watch, watch->processes[i]);
         if (is_over(watch->processes[i]))
             remove_process(watch, i);
     }
-    uint64_t cost = clock_ns(CLOCK_THREAD_CPUTIME_ID) - start + WAKE_UP_NS;
+    watch->spent_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    uint64_t cost = watch->spent_ns - start + (besides < WAKE_UP_NS ? besides : WAKE_UP_NS);
     watch->cpu_ns += cost;
     set_timer(watch, watch->round_ns + next_round(watch, cost, watch->round_ns - before));
 }
