@@ -393,12 +393,14 @@ static void begin(void)
         return drop_image();
     agent.native = agent.control->is_native;
     agent.image->own_pid = (uint32_t)agent.pid;
-    if (!agent.native)
+    if (agent.native)
+        agent.python = (struct interpreter){0};
+    else
         link_publish(&agent.python, agent.image);
     agent.image->start_ns = agent_now();
     describe_image();
     counters_accounts(agent.image->before);
-    if (agent.python.version && !agent.python.layout && !agent.native) {
+    if (agent.python.version && !agent.python.layout) {
         memcpy(agent.image->refusal, agent.python.reason, sizeof(agent.image->refusal));
         agent.image->state = TALLY_IMAGE_UNSUPPORTED;
         if (agent.image->is_root) {
