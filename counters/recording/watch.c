@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "recording/look.h"
+#include "recording/rounds.h"
 #include "recording/waits.h"
 #include "recording/watch_python.h"
 #include "recording/watch_tasks.h"
@@ -20,12 +21,7 @@
 #include <unistd.h>
 
 enum {
-    SHORTEST_ROUND_NS = 5000000,
-    LONGEST_ROUND_NS = 500000000,
-    ORDINARY_NS = 200000,   /* cost of a round that is not dear */
-    ALLOWANCE_NS = 5000000, /* for finding threads, in a run */
-    CREDIT_NS = 1000000,    /* how far the cost may be above the budget, or is saved up below it */
-    WAKE_UP_NS = 100000,    /* what a round costs besides, at most: the timer, two switches, poll */
+    WAKE_UP_NS = 100000, /* what a round costs besides, at most: the timer, two switches, poll */
     LIST_EVERY_NS = 50000000,
     KEEP_MOST_NS = 1000000000, /* of a wait that goes on, before it is written */
     TICK_NS = 10000000,        /* how old the CPU time may be that the kernel tells, at 100 Hz */
@@ -69,19 +65,13 @@ struct process {
 
 struct tally_watch {
     int directory, timer;
-    double share;
     uint64_t *bytes_left;
-    uint64_t round_ns;     /* when the last round was */
-    double mean_ns;        /* cost of a round, over the last */
-    uint32_t rounds;       /* that it is the mean of */
-    double debt_ns;        /* what has been spent above the budget */
-    bool has_waits;        /* a thread waited for much of the time since the round before */
-    uint32_t calm;         /* rounds since one did */
-    uint64_t cpu_ns;       /* that looking has cost */
-    uint64_t spent_ns;     /* the thread's CPU time at the end of the round before */
-    bool has_new;          /* threads were found in this round */
-    uint64_t allowance_ns; /* what may still be spent on finding threads, beside the budget */
-    uint64_t random;
+    struct tally_rounds rounds;
+    uint64_t round_ns; /* when the last round was */
+    uint64_t cpu_ns;   /* that looking has cost */
+    uint64_t spent_ns; /* the thread's CPU time at the end of the last round */
+    bool has_waits;    /* a thread waited for much of the time since the round before */
+    bool has_new;      /* threads were found in this round */
     size_t process_count;
     struct process **processes;
     struct py_frame frames[TALLY_WATCHED_FRAMES];
@@ -113,10 +103,8 @@ struct tally_watch *tally_watch_new(int directory, double share, uint64_t *bytes
     struct tally_watch *watch = tally_alloc_zeroed(1, sizeof(*watch));
     watch->directory = directory;
     watch->timer = timer;
-    watch->share = share;
-    watch->allowance_ns = ALLOWANCE_NS;
     watch->bytes_left = bytes_left;
-    watch->random = clock_ns(CLOCK_MONOTONIC) | 1;
+    tally_rounds_init(&watch->rounds, share, clock_ns(CLOCK_MONOTONIC));
     return watch;
 }
 
@@ -559,57 +547,10 @@ void tally_watch_add(struct tally_watch *watch, uint32_t number, pid_t pid,
             setrlimit(RLIMIT_NOFILE, &limit);
         }
         watch->round_ns = clock_ns(CLOCK_MONOTONIC);
-        set_timer(watch, watch->round_ns + SHORTEST_ROUND_NS);
-    } else if (watch->calm) { /* the others only ran; of this one nothing is known */
-        watch->calm = 0;
-        set_timer(watch, clock_ns(CLOCK_MONOTONIC) + SHORTEST_ROUND_NS);
+        set_timer(watch, watch->round_ns + TALLY_SHORTEST_ROUND_NS);
+    } else if (tally_rounds_hurry(&watch->rounds)) {
+        set_timer(watch, clock_ns(CLOCK_MONOTONIC) + TALLY_SHORTEST_ROUND_NS);
     }
-}
-
-/*
- * How long the budget wants a round to be after one of this cost, which began `elapsed` after the
- * one before. What a round saw must not decide when the next one is, or some waits would be given
- * the time of others: so this goes by the mean of many, a little above it, and by the cost itself
- * only where much was spent. A round that finds new threads is dear once, and a long rest would
- * leave these out of sight: a run has an allowance for that.
- */
-static double budgeted_round(struct tally_watch *watch, uint64_t cost, uint64_t elapsed)
-{
-    enum { ROUNDS = 256 };
-    uint64_t dear = watch->has_new && cost > ORDINARY_NS ? cost - ORDINARY_NS : 0;
-    uint64_t allowed = dear < watch->allowance_ns ? dear : watch->allowance_ns;
-    double ordinary = (double)(cost - allowed);
-    watch->has_new = false;
-    watch->allowance_ns -= allowed;
-    watch->rounds += watch->rounds < ROUNDS;
-    watch->mean_ns += (ordinary - watch->mean_ns) / watch->rounds;
-    watch->debt_ns += ordinary - watch->share * (double)elapsed;
-    if (watch->debt_ns < -CREDIT_NS)
-        watch->debt_ns = -CREDIT_NS;
-    double usual = 1.1 * watch->mean_ns, owed = watch->debt_ns - CREDIT_NS;
-    return (usual > owed ? usual : owed) / watch->share;
-}
-
-/*
- * A moment in [shortest, 1.5 shortest) after the last one, so that no program's rhythm is met, or
- * what the budget asks for. Where all threads only ran for long there is little to see: the rounds
- * then double, up to eightfold.
- */
-static uint64_t next_round(struct tally_watch *watch, uint64_t cost, uint64_t elapsed)
-{
-    watch->random ^= watch->random << 13; /* Marsaglia's xorshift */
-    watch->random ^= watch->random >> 7;
-    watch->random ^= watch->random << 17;
-    enum { CALM = 64, CALMEST = 3 };
-    watch->calm = watch->has_waits ? 0 : watch->calm + (watch->calm < CALM + CALMEST);
-    watch->has_waits = false;
-    uint64_t round = SHORTEST_ROUND_NS;
-    if (watch->calm > CALM)
-        round <<= watch->calm - CALM;
-    double wanted = budgeted_round(watch, cost, elapsed);
-    if (wanted > (double)round)
-        round = wanted < LONGEST_ROUND_NS ? (uint64_t)wanted : LONGEST_ROUND_NS;
-    return round + watch->random % (round / 2);
 }
 
 void tally_watch_look(struct tally_watch *watch)
@@ -617,18 +558,23 @@ void tally_watch_look(struct tally_watch *watch)
     uint64_t expirations;
     if (read(watch->timer, &expirations, sizeof(expirations)) != (ssize_t)sizeof(expirations))
         return;
-    uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID), before = watch->round_ns;
+    uint64_t before = watch->round_ns, start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     uint64_t besides = start - watch->spent_ns; /* more than waking up if it did other work */
     watch->round_ns = clock_ns(CLOCK_MONOTONIC);
+    watch->has_waits = watch->has_new = false;
     for (size_t i = watch->process_count; i-- > 0;) {
         visit_process(watch, watch->processes[i]);
         if (is_over(watch->processes[i]))
             remove_process(watch, i);
     }
     watch->spent_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    uint64_t cost = watch->spent_ns - start + (besides < WAKE_UP_NS ? besides : WAKE_UP_NS);
-    watch->cpu_ns += cost;
-    set_timer(watch, watch->round_ns + next_round(watch, cost, watch->round_ns - before));
+    struct tally_round round = {.cost_ns = watch->spent_ns - start +
+                                           (besides < WAKE_UP_NS ? besides : WAKE_UP_NS),
+                                .elapsed_ns = watch->round_ns - before,
+                                .has_waits = watch->has_waits,
+                                .has_new = watch->has_new};
+    watch->cpu_ns += round.cost_ns;
+    set_timer(watch, watch->round_ns + tally_rounds_next(&watch->rounds, &round));
 }
 
 void tally_watch_free(struct tally_watch *watch)
