@@ -316,48 +316,81 @@ static void add_exact(struct cells *cells, const struct tally_accounts *accounts
         values_at(cells, thread, path)[event].exact += amount;
 }
 
-/* The event whose samples tell where time on a CPU went; -1: none does. */
-static int clock_event(const struct tally_run *run)
+uint32_t tally_accounts_clocks(const struct tally_run *run)
 {
+    uint32_t user = 0, kernel = 0;
     for (int i = 0; i < run->event_count; i++) {
         const struct tally_event *event = &run->events[i].event;
         const struct tally_term *term = &event->terms[0];
-        if (event->is_clock && !event->read_only && !term->exclude_user && !term->exclude_kernel)
-            return i;
+        if (!event->is_clock || event->read_only)
+            continue;
+        if (!term->exclude_user && !term->exclude_kernel)
+            return 1U << i;
+        if (!term->exclude_user && !user)
+            user = 1U << i;
+        if (!term->exclude_kernel && !kernel)
+            kernel = 1U << i;
     }
+    if (user && kernel)
+        return user | kernel;
     for (int i = 0; i < run->event_count; i++)
         if (!run->events[i].event.read_only && !strcmp(run->events[i].event.name, "cycles"))
-            return i;
-    return -1;
+            return 1U << i;
+    return 0;
+}
+
+/* The sum over the events of `clocks`. */
+static struct tally_value value_of_clocks(const struct tally_profile *profile, uint32_t clocks,
+                                          size_t cell)
+{
+    struct tally_value sum = {0};
+    for (size_t i = 0; i < profile->event_count; i++) {
+        const struct tally_value *value = &profile->values[cell * profile->event_count + i];
+        if (!(clocks >> i & 1))
+            continue;
+        sum.sampled += value->sampled;
+        sum.squares += value->squares;
+        sum.exact += value->exact;
+        sum.samples += value->samples;
+    }
+    return sum;
+}
+
+static bool is_time(const struct tally_run *run, uint32_t clocks)
+{
+    for (int i = 0; i < run->event_count; i++)
+        if (clocks >> i & 1)
+            return run->events[i].event.is_clock;
+    return false;
 }
 
 static void divide_running(struct cells *cells, const struct tally_accounts *accounts)
 {
     const struct tally_profile *profile = accounts->profile;
-    int clock = clock_event(profile->run), event = accounts->event_of[TALLY_STATE_RUNNING];
-    bool is_time = clock >= 0 && profile->run->events[clock].event.is_clock;
+    int event = accounts->event_of[TALLY_STATE_RUNNING];
+    uint32_t clocks = tally_accounts_clocks(profile->run);
+    bool are_ns = is_time(profile->run, clocks);
     double *sums = tally_alloc_zeroed(profile->thread_count, sizeof(*sums));
-    for (size_t i = 0; clock >= 0 && i < profile->cell_count; i++) {
-        const struct tally_value *value =
-            &profile->values[i * profile->event_count + (size_t)clock];
-        sums[profile->cells[i].thread] += value->sampled + value->exact;
+    for (size_t i = 0; i < profile->cell_count; i++) {
+        struct tally_value value = value_of_clocks(profile, clocks, i);
+        sums[profile->cells[i].thread] += value.sampled + value.exact;
     }
-    for (size_t i = 0; clock >= 0 && event >= 0 && i < profile->cell_count; i++) {
+    for (size_t i = 0; event >= 0 && i < profile->cell_count; i++) {
         const struct tally_cell *cell = &profile->cells[i];
-        const struct tally_value *from = &profile->values[i * profile->event_count + (size_t)clock];
+        struct tally_value from = value_of_clocks(profile, clocks, i);
         double cpu = accounts->threads[cell->thread].states[TALLY_STATE_RUNNING];
-        double sum = sums[cell->thread], scale = is_time && sum <= cpu ? 1 : cpu / sum;
-        if (sum <= 0 || cpu <= 0 || from->sampled + from->exact <= 0)
+        double sum = sums[cell->thread], scale = are_ns && sum <= cpu ? 1 : cpu / sum;
+        if (sum <= 0 || cpu <= 0 || from.sampled + from.exact <= 0)
             continue;
         struct tally_value *value = &values_at(cells, cell->thread, cell->path)[event];
-        value->sampled += from->sampled * scale;
-        value->squares += from->squares * scale * scale;
-        value->exact += from->exact * scale;
-        value->samples += from->samples;
+        value->sampled += from.sampled * scale;
+        value->squares += from.squares * scale * scale;
+        value->exact += from.exact * scale;
+        value->samples += from.samples;
     }
     for (size_t i = 0; i < profile->thread_count; i++) {
         double cpu = accounts->threads[i].states[TALLY_STATE_RUNNING];
-        double rest = sums[i] <= 0 ? cpu : is_time ? above_zero(cpu - sums[i]) : 0;
+        double rest = sums[i] <= 0 ? cpu : are_ns ? above_zero(cpu - sums[i]) : 0;
         add_exact(cells, accounts, (uint32_t)i, profile->unsampled_path, TALLY_STATE_RUNNING, rest);
     }
     free(sums);

@@ -8,7 +8,8 @@
  * What nobody looked at stays in a row of its own. So the accounts of a thread sum to its wall
  * time.
  *
- * Time on a CPU is divided by the samples of the recording's clock.
+ * Time on a CPU is divided by the samples of the recording's clock, or of its two, of user code and
+ * of the kernel.
  */
 #ifndef TALLY_PROFILE_ACCOUNTS_H
 #define TALLY_PROFILE_ACCOUNTS_H
@@ -68,6 +69,12 @@ struct tally_accounts {
     size_t blocked_count;
     struct tally_blocked *blocked; /* the longest first */
 };
+
+/*
+ * The events whose samples together tell where time on a CPU went, a bit each: a clock, one of user
+ * code with one of the kernel, or cycles; 0: none does.
+ */
+uint32_t tally_accounts_clocks(const struct tally_run *run);
 
 /* `profile` must outlive the result. */
 struct tally_accounts *tally_accounts_new(const struct tally_profile *profile);

@@ -88,6 +88,33 @@ static double share_of(const struct native *native)
     return all > 0 ? native->native / all : -1;
 }
 
+/* Time on a CPU, by the samples of the recording's clocks: of user code alone, the kernel, all. */
+struct clocks {
+    uint32_t user, kernel, all;
+};
+
+static struct clocks find_clocks(const struct tally_run *run)
+{
+    struct clocks clocks = {.all = tally_accounts_clocks(run)};
+    for (int i = 0; i < run->event_count; i++) {
+        const struct tally_term *term = &run->events[i].event.terms[0];
+        if (clocks.all >> i & 1 && term->exclude_kernel)
+            clocks.user |= 1U << i;
+        if (clocks.all >> i & 1 && term->exclude_user)
+            clocks.kernel |= 1U << i;
+    }
+    return clocks;
+}
+
+static double sum_of(const struct tally_value *values, uint32_t events)
+{
+    double sum = 0;
+    for (int i = 0; events >> i; i++)
+        if (events >> i & 1)
+            sum += amount_of(&values[i]);
+    return sum;
+}
+
 /* Subjects */
 
 /* What a page fault cost the recorded program: each sample of one is kernel time, too. */
@@ -144,16 +171,20 @@ static void add_samples(const struct tally_diagnosis *diagnosis, struct tally_su
                         const struct counters *counters, const uint8_t *kinds)
 {
     const struct tally_profile *profile = profile_of(diagnosis);
+    struct clocks clocks = find_clocks(profile->run);
     struct native native = {0};
+    double user = 0, kernel = 0;
     for (size_t i = 0; i < profile->cell_count; i++) {
         const struct tally_value *values = &profile->values[i * profile->event_count];
         struct tally_evidence *evidence = &subject->evidence;
         if (!is_of(diagnosis, subject, &profile->cells[i]))
             continue;
         if (kinds[i] == CODE_NATIVE)
-            native.native += amount_of(&values[0]);
+            native.native += sum_of(values, clocks.all);
         else if (kinds[i] == CODE_INTERPRETER)
-            native.interpreter += amount_of(&values[0]);
+            native.interpreter += sum_of(values, clocks.all);
+        user += sum_of(values, clocks.user);
+        kernel += sum_of(values, clocks.kernel);
         add_counter(&evidence->faults, values, counters->faults);
         add_counter(&evidence->instructions, values, counters->instructions);
         add_counter(&evidence->cycles, values, counters->cycles);
@@ -163,6 +194,10 @@ static void add_samples(const struct tally_diagnosis *diagnosis, struct tally_su
         add_counter(&evidence->mispredictions, values, counters->mispredictions);
     }
     subject->evidence.native_share = share_of(&native);
+    if (subject->scope == TALLY_SCOPE_FUNCTION && clocks.kernel) {
+        subject->evidence.user_ns = user;
+        subject->evidence.system_ns = kernel;
+    }
 }
 
 /* The main thread, and its waits for others */
@@ -470,7 +505,9 @@ struct tally_diagnosis *tally_diagnosis_new(const struct tally_accounts *account
     uint32_t main = main_thread(profile);
     diagnosis->accounts = accounts;
     diagnosis->has_waits = accounts->as_profile.event_count > 0;
-    diagnosis->has_counters = counters.instructions >= 0;
+    diagnosis->has_counters = counters.instructions >= 0 && counters.level1 >= 0 &&
+                              counters.last_level >= 0 && counters.fetch >= 0 &&
+                              counters.mispredictions >= 0;
     for (size_t i = 0; i < profile->cell_count; i++)
         kinds[i] = (uint8_t)kind_of(profile, &profile->cells[i]);
     struct tally_subject *program =

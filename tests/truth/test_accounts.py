@@ -136,6 +136,47 @@ end.set()
 """
 
 
+PARTS = """
+import hashlib, time
+
+def for_a_while(work):
+    begin = time.thread_time()
+    while time.thread_time() - begin < 0.25:
+        work()
+
+def in_the_kernel():
+    zeroes, room = open("/dev/zero", "rb", buffering=0), bytearray(1 << 20)
+    for_a_while(lambda: zeroes.readinto(room))
+
+def in_python():
+    for_a_while(lambda: sum([i for i in range(1000)]))
+
+def in_native_code():
+    begin, text, fresh = time.thread_time(), bytes(1 << 20), []
+    for i in range(50_000):
+        fresh.append(str(i))  # page faults of the interpreter
+    while time.thread_time() - begin < 0.25:
+        hashlib.sha256(text).digest()
+
+in_the_kernel(), in_python(), in_native_code()
+"""
+
+
+@pytest.mark.parametrize("events", ["task-clock:u,task-clock:k", "page-faults:1,task-clock"])
+def test_functions_are_judged_by_the_clocks(python, record, run_cli, read_csv, events):
+    """Wherever among the events these are; one of each side tells what is the kernel's."""
+    made = record(python, "-c", PARTS, options=("-e", events))
+    on_cpu = {row["function"]: float(row["inclusive"]) for row in
+              read_csv(made.report("-e", "waits", "--csv")) if row["event"] == "on-cpu"}
+    told = {row["name"].partition(".")[0]: row["verdict"] for row in read_csv(
+        run_cli(["diagnose", "-i", made.path, "--csv", "--limit", 5]).stdout)}
+    for function in ("in_the_kernel", "in_python", "in_native_code"):
+        assert on_cpu[function] == pytest.approx(0.25e9, rel=0.1), on_cpu
+    assert told["in_native_code"] == "CPU-bound (compute)"
+    assert told["in_python"] == "CPU-bound (interpreter)"
+    assert told["in_the_kernel"] == "system-call-bound" or ":k" not in events
+
+
 def test_tables_of_many_threads_are_short(python, record, run_cli, read_csv):
     """The longest come first, and the tables say how many threads they leave out."""
     made = record(python, "-c", CROWD, options=())
