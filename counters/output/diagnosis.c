@@ -148,6 +148,21 @@ static void print_more(FILE *out, size_t count, size_t limit)
         fprintf(out, "(%zu more; --limit 0 shows all)\n", count - limit);
 }
 
+static void print_finding(FILE *out, const struct tally_subject *subject)
+{
+    const struct tally_finding *finding = &subject->finding;
+    double wall = wall_of(&subject->evidence);
+    if (wall > 0)
+        fprintf(out, "%10.3f s", wall / 1e9);
+    else
+        fprintf(out, "%10s  ", "-");
+    fprintf(out, "  %-26s", tally_verdict_names[finding->verdict]);
+    if (finding->verdict == TALLY_VERDICT_UNKNOWN)
+        fprintf(out, " %4s    ", "-");
+    else
+        fprintf(out, " %4.0f %%  ", 100 * finding->value);
+}
+
 static void print_scope(FILE *out, const struct tally_diagnosis *diagnosis, enum tally_scope scope,
                         const char *heading, size_t limit)
 {
@@ -160,9 +175,7 @@ static void print_scope(FILE *out, const struct tally_diagnosis *diagnosis, enum
     if (count)
         fprintf(out, "%s\n", heading);
     for (size_t i = 0; i < count && i < limit; i++) {
-        const struct tally_finding *finding = &subjects[i]->finding;
-        fprintf(out, "%10.3f s  %-26s %4.0f %%  ", wall_of(&subjects[i]->evidence) / 1e9,
-                tally_verdict_names[finding->verdict], 100 * finding->value);
+        print_finding(out, subjects[i]);
         print_subject_name(out, diagnosis, subjects[i]);
         fputc('\n', out);
     }
@@ -227,24 +240,45 @@ static void print_blockers(FILE *out, const struct tally_diagnosis *diagnosis, s
     print_more(out, accounts->blocked_count, limit);
 }
 
+/* Where nothing stands out, what the threshold is of another verdict. */
+static void print_evidence(FILE *out, const struct tally_finding *finding)
+{
+    bool is_other = finding->verdict == TALLY_VERDICT_BALANCED &&
+                    !(is_unknown(finding) && finding->value >= finding->threshold);
+    fprintf(out, "Evidence: %.0f %% of the %s; %s needs %.0f %%%s.\n", 100 * finding->value,
+            finding->evidence, is_other ? "another verdict" : "the verdict",
+            100 * finding->threshold,
+            is_other && finding->accounts ? ", and a quarter more than the second largest" : "");
+}
+
+/* What the verdict cannot tell for want of counters. */
+static void print_want(FILE *out, const struct tally_diagnosis *diagnosis)
+{
+    const struct tally_run *run = diagnosis->accounts->profile->run;
+    enum tally_verdict verdict = diagnosis->subjects[0].finding.verdict;
+    bool is_simulated = run->event_count && run->events[0].event.source == TALLY_SOURCE_SIMULATED;
+    if (!diagnosis->has_counters &&
+        (verdict == TALLY_VERDICT_COMPUTE || verdict == TALLY_VERDICT_INTERPRETER ||
+         verdict == TALLY_VERDICT_CPU || (verdict == TALLY_VERDICT_UNKNOWN && is_simulated)))
+        fprintf(out,
+                "Whether memory, branches or the front end hold it up needs %s counters: "
+                "tallystack record --simulate -- %s\n",
+                is_simulated ? "more" : "hardware or simulated", run->command);
+}
+
 void tally_diagnosis_text(FILE *out, const struct tally_diagnosis *diagnosis, size_t limit)
 {
     const struct tally_finding *finding = &diagnosis->subjects[0].finding;
     tally_diagnosis_line(out, diagnosis);
-    if (finding->verdict == TALLY_VERDICT_UNKNOWN)
+    if (finding->verdict == TALLY_VERDICT_UNKNOWN) {
+        print_want(out, diagnosis);
         return;
-    fprintf(out, "Evidence: %.0f %% of the %s; the verdict needs %.0f %%.\n", 100 * finding->value,
-            finding->evidence, 100 * finding->threshold);
+    }
+    print_evidence(out, finding);
     fprintf(out, "Next: %s\n",
             is_unknown(finding) ? "See where it waits: tallystack report -e waits --by line."
                                 : tally_verdict_advice[finding->verdict]);
-    if (!diagnosis->has_counters &&
-        (finding->verdict == TALLY_VERDICT_COMPUTE ||
-         finding->verdict == TALLY_VERDICT_INTERPRETER || finding->verdict == TALLY_VERDICT_CPU))
-        fprintf(out,
-                "Whether memory, branches or the front end hold it up needs hardware or simulated "
-                "counters: tallystack record --simulate -- %s\n",
-                diagnosis->accounts->profile->run->command);
+    print_want(out, diagnosis);
     if (diagnosis->has_waits)
         print_accounts(out, diagnosis);
     print_loops(out, diagnosis);
@@ -271,6 +305,9 @@ void tally_diagnosis_csv(FILE *out, const struct tally_diagnosis *diagnosis)
         tally_csv_field(out, verdict_field(finding->verdict));
         fputc(',', out);
         tally_csv_field(out, finding->evidence);
-        fprintf(out, ",%.4f,%s,%.4f\n", finding->value, finding->unit, finding->threshold);
+        fputc(',', out);
+        if (finding->verdict != TALLY_VERDICT_UNKNOWN)
+            fprintf(out, "%.4f", finding->value);
+        fprintf(out, ",%s,%.4f\n", finding->unit, finding->threshold);
     }
 }

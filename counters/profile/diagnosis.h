@@ -43,7 +43,7 @@ struct tally_diagnosis {
     struct tally_subject *subjects; /* the program first; functions by wall time */
     struct tally_place place;
     double replaced_share; /* of the main thread's wall time, spent waiting for own threads */
-    bool has_counters;     /* hardware or simulated counters are there */
+    bool has_counters;     /* all that tell what holds the processor up are there */
     bool has_waits;
     double untold_share; /* of the wall time: in event loops, for which tasks is not known */
 };

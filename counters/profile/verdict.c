@@ -89,36 +89,50 @@ static void find(struct tally_finding *out, enum tally_verdict verdict, const ch
     out->unit = "share";
 }
 
-/* Whether the processor's counters explain the cycles. */
+/*
+ * Whether the processor's counters explain the cycles. That they do not is found only where all of
+ * them are known, by the one that is nearest to its threshold.
+ */
 static bool judge_counters(const struct tally_evidence *evidence, struct tally_finding *out)
 {
-    double memory = known(evidence->level1_misses) * LEVEL1_COST +
-                    known(evidence->last_level_misses) * LAST_COST;
-    double branches = known(evidence->mispredictions) * MISPREDICT_COST;
-    double fetches = known(evidence->fetch_misses) * LEVEL1_COST;
+    const struct {
+        enum tally_verdict verdict;
+        const char *evidence;
+        double cycles, threshold;
+    } causes[] = {{TALLY_VERDICT_MEMORY, "cycles in cache misses, estimated",
+                   known(evidence->level1_misses) * LEVEL1_COST +
+                       known(evidence->last_level_misses) * LAST_COST,
+                   MEMORY_CYCLES},
+                  {TALLY_VERDICT_BRANCH, "cycles in mispredicted branches, estimated",
+                   known(evidence->mispredictions) * MISPREDICT_COST, BRANCH_CYCLES},
+                  {TALLY_VERDICT_FRONT_END, "cycles in instruction-cache misses, estimated",
+                   known(evidence->fetch_misses) * LEVEL1_COST, FETCH_CYCLES}};
+    enum { CAUSES = sizeof(causes) / sizeof(causes[0]) };
+    bool all_known = evidence->level1_misses >= 0 && evidence->last_level_misses >= 0 &&
+                     evidence->mispredictions >= 0 && evidence->fetch_misses >= 0;
     double cycles = evidence->cycles;
+    int bound = -1, nearest = 0;
     if (evidence->instructions < 0)
         return false;
     if (cycles <= 0)
-        cycles = evidence->instructions + memory + branches + fetches;
+        cycles = evidence->instructions + causes[0].cycles + causes[1].cycles + causes[2].cycles;
     if (cycles <= 0)
         return false;
-    bool is_memory = memory / cycles >= MEMORY_CYCLES;
-    bool is_branch = branches / cycles >= BRANCH_CYCLES;
-    bool is_fetch = fetches / cycles >= FETCH_CYCLES;
-    if (is_memory && memory >= branches && memory >= fetches)
-        find(out, TALLY_VERDICT_MEMORY, "cycles in cache misses, estimated", memory / cycles,
-             MEMORY_CYCLES);
-    else if (is_branch && branches >= fetches)
-        find(out, TALLY_VERDICT_BRANCH, "cycles in mispredicted branches, estimated",
-             branches / cycles, BRANCH_CYCLES);
-    else if (is_fetch)
-        find(out, TALLY_VERDICT_FRONT_END, "cycles in instruction-cache misses, estimated",
-             fetches / cycles, FETCH_CYCLES);
-    else
-        find(out, TALLY_VERDICT_BALANCED, "cycles in misses and mispredictions, estimated",
-             (memory + branches + fetches) / cycles, MEMORY_CYCLES);
-    return is_memory || is_branch || is_fetch;
+    for (int i = 0; i < CAUSES; i++) {
+        if (causes[i].cycles >= causes[i].threshold * cycles &&
+            (bound < 0 || causes[i].cycles > causes[bound].cycles))
+            bound = i;
+        if (causes[i].cycles / causes[i].threshold >
+            causes[nearest].cycles / causes[nearest].threshold)
+            nearest = i;
+    }
+    if (bound >= 0)
+        find(out, causes[bound].verdict, causes[bound].evidence, causes[bound].cycles / cycles,
+             causes[bound].threshold);
+    else if (all_known)
+        find(out, TALLY_VERDICT_BALANCED, causes[nearest].evidence, causes[nearest].cycles / cycles,
+             causes[nearest].threshold);
+    return bound >= 0;
 }
 
 static void judge_cpu(const struct tally_evidence *evidence, struct tally_finding *out)

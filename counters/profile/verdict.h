@@ -10,14 +10,16 @@
  *   wall time is enough there, if it is at least 0.6 of the largest. (Our choices: shares that two
  *   runs of one program do not swap.)
  *
- *   Of time on a CPU: programs that compute spend little in the kernel, so a quarter of it there is
- *   system-call-bound, or page-fault-bound if page faults, at what one was measured to cost from
- *   mapping to unmapping, stand for two fifths of that (at the least: one is measured at its best).
- *   Where the kernel's part is not known, as of functions, two fifths of all time on a CPU.
+ *   Of time on a CPU: programs that compute spend little in the kernel, so a quarter of it there
+ *   is system-call-bound, or page-fault-bound if page faults, at what one was measured to cost
+ *   from mapping to unmapping, stand for two fifths of that (at the least: one is measured at its
+ *   best). Where the kernel's part is not known, as of functions unless clocks of both were
+ *   recorded, two fifths of all time on a CPU.
  *
  *   Memory-, branch- and front-end-bound: a fifth of the cycles (front end and branches) or two
  *   fifths (memory) by KCachegrind's estimate, 1 an instruction, 10 a first-level miss or a
- *   mispredicted branch and 100 a last-level miss. (Its "Cycle Estimation" formula.)
+ *   mispredicted branch and 100 a last-level miss. (Its "Cycle Estimation" formula.) That none of
+ *   them is the cause takes all of these counts.
  *
  *   Compute or interpreter: whether more than half of the CPU's samples that lie in one of the two
  *   are in native code beside the interpreter's. Without such samples it is the CPU alone.

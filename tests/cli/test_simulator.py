@@ -328,3 +328,14 @@ def test_what_the_user_sets_is_not_pinned(simulator, run_cli, python):
     seen, _ = environment_of(run_cli, python, own)
     assert {name: seen[name] for name in PINS} == dict.fromkeys(PINS, "3")
     assert seen["GLIBC_TUNABLES"].endswith(":glibc.malloc.arena_max=1")
+
+
+def test_a_diagnosis_of_some_counters_alone(run_cli, read_csv, python, simulator):
+    """That nothing stands out is not said where the counts that would tell are missing."""
+    recorded = run_cli(["record", "-q", "--simulate", "-e", "PAPI_TOT_INS", "--", python, "-c", "1"])
+    assert recorded.returncode == 0
+    first, want = run_cli(["diagnose"]).stdout.splitlines()[:2]
+    assert first.startswith("unknown: ")
+    assert "tallystack record --simulate -- " in want
+    for row in read_csv(run_cli(["diagnose", "--csv"]).stdout):
+        assert (row["verdict"], row["value"]) == ("", "")

@@ -128,6 +128,28 @@ static void test_counters(void **state)
     assert_int_equal(judged(&evidence), TALLY_VERDICT_INTERPRETER);
 }
 
+/* Without wall time they are all there is; that nothing stands out takes all of them. */
+static void test_counters_alone(void **state)
+{
+    (void)state;
+    struct tally_evidence evidence;
+    struct tally_finding finding;
+    tally_evidence_init(&evidence);
+    evidence.instructions = 1000;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_UNKNOWN);
+    evidence.level1_misses = 10;
+    evidence.last_level_misses = 5;
+    evidence.mispredictions = 35;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_UNKNOWN);
+    evidence.fetch_misses = 0; /* 600 and 350 of 1950, the second nearer to its threshold */
+    tally_judge(&evidence, &finding);
+    assert_int_equal(finding.verdict, TALLY_VERDICT_BALANCED);
+    assert_string_equal(finding.evidence, "cycles in mispredicted branches, estimated");
+    assert_true(finding.value < finding.threshold);
+    evidence.last_level_misses = 12;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_MEMORY);
+}
+
 static void test_nothing(void **state)
 {
     (void)state;
@@ -146,7 +168,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_most_time_is), cmocka_unit_test(test_event_loops),
         cmocka_unit_test(test_what_others_hold),  cmocka_unit_test(test_time_on_a_cpu),
-        cmocka_unit_test(test_counters),          cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_counters),          cmocka_unit_test(test_counters_alone),
+        cmocka_unit_test(test_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
