@@ -80,6 +80,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         argp_failure(state, TALLY_EXIT_FAILED, 0,
                      "\"%s\" is not expected here; a recording is named with -i.", arg);
         break;
+    case ARGP_KEY_END:
+        if (report->is_tree && report->by != TALLY_VIEW_FUNCTION)
+            argp_failure(state, TALLY_EXIT_FAILED, 0, "--tree shows functions, by nothing else.");
+        break;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -135,7 +139,7 @@ static void print_tree(const struct tally_profile *profile, const struct report 
     struct tally_tree tree;
     tally_tree_make(&tree, profile, sort);
     if (report->is_csv)
-        tally_tree_csv(stdout, &tree);
+        tally_tree_csv(stdout, &tree, report->has_limit ? report->limit : 0, sort);
     else
         tally_tree_text(stdout, &tree, report->has_limit ? report->limit : 200, sort);
     tally_tree_release(&tree);

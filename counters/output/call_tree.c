@@ -6,6 +6,7 @@
 #include "profile/view.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,20 +60,19 @@ static int descending(const void *a, const void *b)
     return (left < right) - (left > right);
 }
 
-/* What a node needs to be shown: a caller has at least as much as what it calls. */
-static double least_shown(const struct tally_tree *tree, const struct line *lines, size_t limit,
-                          int sort, double total)
+/* What a node needs to be one of `limit`: a caller has at least as much as what it calls. */
+static double least_of(const struct tally_tree *tree, const struct line *lines, size_t limit,
+                       int sort)
 {
-    const double least_share = 0.005;
     size_t count = 0;
     double *values = tally_alloc_zeroed(tree->count + 1, sizeof(*values));
     for (uint32_t node = 1; node < tree->count; node++)
-        if (lines[node].frames)
+        if (!lines || lines[node].frames)
             values[count++] = tree->inclusive[node * tree->profile->event_count + (size_t)sort];
     qsort(values, count, sizeof(*values), descending);
-    double least = count > limit ? values[limit - 1] : 0;
+    double least = limit && count > limit ? values[limit - 1] : 0;
     free(values);
-    return least > least_share * total ? least : least_share * total;
+    return least;
 }
 
 static void print_line(FILE *out, const struct tally_tree *tree, uint32_t node,
@@ -98,10 +98,11 @@ static double per_cent(double part, double whole)
 
 void tally_tree_text(FILE *out, const struct tally_tree *tree, size_t limit, int sort)
 {
+    const double least_share = 0.005;
     size_t events = tree->profile->event_count, shown = 0, hidden = 0;
     double total = tally_profile_total(tree->profile, sort);
     struct line *lines = lay_out(tree);
-    double least = limit ? least_shown(tree, lines, limit, sort, total) : 0;
+    double least = fmax(least_of(tree, lines, limit, sort), least_share * total);
     fprintf(out, "%-20s\n%9s %6s  function\n", tree->profile->run->events[sort].event.name,
             "incl. %", "self %");
     for (uint32_t node = tree->nodes[0].first_child; node;) {
@@ -137,12 +138,20 @@ static void csv_node(FILE *out, const struct tally_tree *tree, uint32_t node, co
     tally_csv_field(out, event);
 }
 
-void tally_tree_csv(FILE *out, const struct tally_tree *tree)
+void tally_tree_csv(FILE *out, const struct tally_tree *tree, size_t limit, int sort)
 {
     const struct tally_profile *profile = tree->profile;
-    size_t events = profile->event_count;
+    size_t events = profile->event_count, shown = 0;
+    double least = least_of(tree, NULL, limit, sort);
     fputs("node,parent,module,function,file,line,event,unit,source,self,inclusive,samples\n", out);
-    for (uint32_t node = tree->nodes[0].first_child; node; node = next_in_order(tree, node, true)) {
+    bool is_shown;
+    for (uint32_t node = tree->nodes[0].first_child; node;
+         node = next_in_order(tree, node, is_shown)) {
+        is_shown =
+            !limit || (tree->inclusive[node * events + (size_t)sort] >= least && shown < limit);
+        if (!is_shown)
+            continue;
+        shown++;
         for (size_t e = 0; e < events; e++) {
             const struct tally_event *event = &profile->run->events[e].event;
             csv_node(out, tree, node, event->name);

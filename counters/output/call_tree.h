@@ -7,10 +7,10 @@
 #include <stdio.h>
 
 /*
- * The `limit` nodes with the most of event `sort`, but for those below 0.5 % of it; 0: all. Frames
- * of one function that call only each other are one line, with their number.
+ * The `limit` nodes with the most of event `sort`; 0: all. On a screen those below 0.5 % of it are
+ * left out, and frames of one function that call only each other are one line, with their number.
  */
 void tally_tree_text(FILE *out, const struct tally_tree *tree, size_t limit, int sort);
-void tally_tree_csv(FILE *out, const struct tally_tree *tree);
+void tally_tree_csv(FILE *out, const struct tally_tree *tree, size_t limit, int sort);
 
 #endif

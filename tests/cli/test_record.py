@@ -431,6 +431,14 @@ def test_tree(record, python, workloads, kernel_events):
     assert table[0] == "node,parent,module,function,file,line,event,unit,source,self,inclusive,samples"
     total = sum(int(row.split(",software,")[1].split(",")[0]) for row in table[1:])
     assert total == done.total("page-faults")
+    few = [row.split(",")[:4] for row in done.report("--tree", "--csv", "--limit", "3").splitlines()[1:]]
+    assert [name for *_, name in few] == ["<module>", "main", "three_times"]
+    assert [parent for _, parent, *_ in few] == ["0", few[0][0], few[1][0]]
+
+
+def test_a_tree_is_of_functions(run_cli):
+    done = run_cli(["report", "--tree", "--by", "line"])
+    assert (done.returncode, "--tree" in one_sentence(done)) == (125, True)
 
 
 def test_tree_of_a_recursion(record, python, tmp_path, kernel_events):
