@@ -64,8 +64,9 @@ static int run_program(struct record *record, struct tally_session *session,
     if (news.tasks_gap)
         tally_run_note(&record->run, "%s", news.tasks_gap);
     if (!news.images)
-        tally_run_note(&record->run, "no process could be sampled: the program is static or "
-                                     "set-user-ID, and only its totals are known.");
+        tally_run_note(&record->run, "no process could be sampled: the program is static, "
+                                     "set-user-ID or of another C library, or ended before it was "
+                                     "loaded; only its totals are known.");
     record_say_notes(record);
     if (record_finish(record, session) < 0) {
         *status = TALLY_EXIT_FAILED;

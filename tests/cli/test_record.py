@@ -203,6 +203,18 @@ def test_native(record, interpreter, request, workloads, kernel_events):
     done.assert_sums_close()
 
 
+def test_a_program_that_is_not_loaded(run_cli, tmp_path, build_c):
+    """It runs no agent, and is not called static for it."""
+    (tmp_path / "lack.c").write_text("int lack(void) { return 0; }")
+    (tmp_path / "lacks.c").write_text("int lack(void); int main(void) { return lack(); }")
+    library = build_c(tmp_path / "lack.c", "-shared", "-fPIC")
+    program = build_c(tmp_path / "lacks.c", library)
+    os.unlink(library)
+    done = run_cli(["record", "--", program])
+    assert done.returncode == 127
+    assert "ended before it was loaded" in done.stderr
+
+
 # Recordings
 
 
