@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/launch.h"
+#include "base/text.h"
 #include "output/csv.h"
 #include "output/report.h"
 #include "profile/fingerprint.h"
@@ -21,10 +22,9 @@ struct annotate {
     bool is_csv;
 };
 
-/* A source file with its text, split into lines, and the rows of a line view that lie in it. */
+/* A source file and its text, in lines; none where it has changed or cannot be read. */
 struct source {
     const char *file;
-    char *text;
     size_t line_count;
     char **lines;
 };
@@ -109,38 +109,41 @@ static char *top_function(const struct tally_profile *profile, int sort)
     return name.data;
 }
 
-static void split_lines(struct source *source)
+/* As Python ends lines: by any of \n, \r\n and \r. */
+static void split_lines(struct source *source, const char *text)
 {
+    static const char byte_order_mark[] = "\xef\xbb\xbf";
     size_t room = 0;
-    for (char *at = source->text; at && *at;) {
-        char *end = strchr(at, '\n');
+    if (!strncmp(text, byte_order_mark, strlen(byte_order_mark)))
+        text += strlen(byte_order_mark);
+    while (*text) {
+        size_t length = strcspn(text, "\r\n");
         if (source->line_count == room) {
             room = room ? room * 2 : 256;
             source->lines = tally_realloc(source->lines, room, sizeof(*source->lines));
         }
-        source->lines[source->line_count++] = at;
-        if (end)
-            *end = '\0';
-        at[strcspn(at, "\r")] = '\0';
-        at = end ? end + 1 : NULL;
+        source->lines[source->line_count++] = tally_text_clean_line(text, length);
+        text += length;
+        text += text[0] == '\r' && text[1] == '\n' ? 2 : *text != '\0';
     }
 }
 
 static void read_source(struct source *source, const struct annotate *annotate)
 {
     size_t size;
-    source->text = source->file[0] == '/' ? tally_read_file(source->file, &size) : NULL;
-    if (!source->text) {
+    char *text = source->file[0] == '/' ? tally_read_file(source->file, &size) : NULL;
+    if (!text) {
         fprintf(stderr, "tallystack annotate: %s cannot be read here; counts are shown alone.\n",
                 source->file);
         return;
     }
     enum tally_source_state state =
-        tally_fingerprint_check(annotate->input, source->file, source->text, size);
-    if (state == TALLY_SOURCE_SAME) {
-        split_lines(source);
+        tally_fingerprint_check(annotate->input, source->file, text, size);
+    if (state == TALLY_SOURCE_SAME)
+        split_lines(source, text);
+    free(text);
+    if (state == TALLY_SOURCE_SAME)
         return;
-    }
     fprintf(stderr,
             "tallystack annotate: %s %s; counts are shown without its text, since they would stand "
             "beside the wrong lines.\n",
@@ -282,8 +285,9 @@ static void show_source(const struct tally_view *view, const struct annotate *an
     free(is_hit);
     free(sums);
     free(values);
+    for (size_t i = 0; i < source.line_count; i++)
+        free(source.lines[i]);
     free(source.lines);
-    free(source.text);
 }
 
 static bool was_seen(const struct tally_view *view, const struct annotate *annotate, size_t index)

@@ -27,14 +27,21 @@ static size_t character_size(const unsigned char *bytes, size_t size)
     return ok ? length : 0;
 }
 
-char *tally_text_clean(const char *bytes, size_t size)
+static bool is_control(unsigned char byte)
+{
+    return byte < 0x20 || byte == 0x7f;
+}
+
+/* Keeps the control characters of `kept`. */
+static char *clean(const char *bytes, size_t size, const char *kept)
 {
     struct tally_buffer text = {0};
     const unsigned char *in = (const unsigned char *)bytes;
     tally_buffer_append(&text, "", 0);
     for (size_t i = 0; i < size;) {
         size_t length = character_size(in + i, size - i);
-        if (length == 0 || (length == 1 && (in[i] < 0x20 || in[i] == 0x7f))) {
+        bool is_kept = in[i] && strchr(kept, in[i]);
+        if (length == 0 || (is_control(in[i]) && !is_kept)) {
             tally_buffer_printf(&text, "\\x%02x", in[i]);
             i++;
         } else {
@@ -43,6 +50,16 @@ char *tally_text_clean(const char *bytes, size_t size)
         }
     }
     return text.data;
+}
+
+char *tally_text_clean(const char *bytes, size_t size)
+{
+    return clean(bytes, size, "");
+}
+
+char *tally_text_clean_line(const char *bytes, size_t size)
+{
+    return clean(bytes, size, "\t\f");
 }
 
 static void append_quoted(struct tally_buffer *text, const char *word)

@@ -10,6 +10,9 @@
  */
 char *tally_text_clean(const char *bytes, size_t size);
 
+/* Likewise, of a line of source: with its tabs and form feeds. */
+char *tally_text_clean_line(const char *bytes, size_t size);
+
 /* `argv` as it could be typed into a shell. The caller frees it. */
 char *tally_text_command(char *const argv[]);
 

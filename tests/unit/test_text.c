@@ -46,6 +46,9 @@ static void test_control_characters(void **state)
     (void)state;
     ASSERT_CLEAN("a\tb\nc\x1b[1m\x7f", "a\\x09b\\x0ac\\x1b[1m\\x7f");
     ASSERT_CLEAN("a\0b", "a\\x00b");
+    char *line = tally_text_clean_line("\f\tcaf\xe9\x1b\0", 8);
+    assert_string_equal(line, "\f\tcaf\\xe9\\x1b\\x00");
+    free(line);
 }
 
 /* Everything that RFC 3629 excludes. */
