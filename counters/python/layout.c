@@ -62,9 +62,6 @@ static const struct py_layout layouts[] = {
         .tstate_frame = 72,
         .tstate_next = 8,
         .tstate_native_id = 160,
-        .runtime_interpreters = 632,
-        .interpreter_next = 7264,
-        .interpreter_threads = 7344,
         .tstate_chunk = 232,
         .frame_code = 0,
         .frame_previous = 8,
@@ -89,9 +86,6 @@ static const struct py_layout layouts[] = {
         .tstate_frame = 72,
         .tstate_next = 8,
         .tstate_native_id = 160,
-        .runtime_interpreters = 808,
-        .interpreter_next = 7272,
-        .interpreter_threads = 7344,
         .tstate_chunk = 232,
         .frame_code = 0,
         .frame_previous = 8,
@@ -116,9 +110,6 @@ static const struct py_layout layouts[] = {
         .tstate_frame = 72,
         .tstate_next = 8,
         .tstate_native_id = 184,
-        .runtime_interpreters = 936,
-        .interpreter_next = 7272,
-        .interpreter_threads = 7336,
         .tstate_chunk = 256,
         .frame_code = 0,
         .frame_previous = 8,
@@ -148,11 +139,12 @@ static bool offsets_agree(const struct py_layout *layout, const uint64_t *words)
     const uint64_t *tstate = words + layout->debug_tstate;
     const uint64_t *frame = words + layout->debug_frame;
     const uint64_t *code = words + layout->debug_code;
-    return tstate[4] == layout->tstate_frame && frame[1] == layout->frame_previous &&
-           frame[2] == layout->frame_code && frame[3] == layout->frame_ip &&
-           frame[5] == layout->frame_owner && code[1] == layout->code_filename &&
-           code[3] == layout->code_qualname && code[4] == layout->code_lines &&
-           code[5] == layout->code_first_line && code[9] == layout->code_start;
+    return tstate[2] == layout->tstate_next && tstate[4] == layout->tstate_frame &&
+           frame[1] == layout->frame_previous && frame[2] == layout->frame_code &&
+           frame[3] == layout->frame_ip && frame[5] == layout->frame_owner &&
+           code[1] == layout->code_filename && code[3] == layout->code_qualname &&
+           code[4] == layout->code_lines && code[5] == layout->code_first_line &&
+           code[9] == layout->code_start;
 }
 
 const struct py_layout *py_layout_find(uint32_t version, const uint64_t *runtime,

@@ -24,7 +24,7 @@ struct py_layout {
     bool frame_by_cframe; /* tstate_frame leads to a _PyCFrame, which has the frame at: */
     uint16_t cframe_frame;
     uint16_t tstate_next, tstate_native_id;
-    uint16_t runtime_interpreters, interpreter_next, interpreter_threads; /* heads of lists */
+    uint16_t runtime_interpreters, interpreter_next, interpreter_threads; /* 0: see remote.c */
     uint16_t tstate_chunk; /* the newest _PyStackChunk: previous, size in bytes, top, data */
     uint16_t frame_code, frame_previous, frame_ip, frame_owner, frame_size;
     uint8_t owner_foreign; /* from this owner up a frame is no Python function's */

@@ -61,15 +61,36 @@ uint64_t py_thread_native_id(const struct py_layout *layout, struct py_memory *m
     return py_read_word(memory, tstate + layout->tstate_native_id, &id) ? id : 0;
 }
 
+struct lists {
+    uint64_t interpreters, next, threads; /* offsets: in the runtime, and in an interpreter */
+};
+
+/* From 3.13 on the runtime begins with a table of offsets, which differ between builds. */
+static bool find_lists(const struct py_layout *layout, struct py_memory *memory, uint64_t runtime,
+                       struct lists *out)
+{
+    enum { RUNTIME_INTERPRETERS = 5, INTERPRETER_NEXT = 8, INTERPRETER_THREADS = 9 };
+    *out = (struct lists){layout->runtime_interpreters, layout->interpreter_next,
+                          layout->interpreter_threads};
+    if (!layout->debug_code)
+        return true;
+    return py_read_word(memory, runtime + 8 * RUNTIME_INTERPRETERS, &out->interpreters) &&
+           py_read_word(memory, runtime + 8 * INTERPRETER_NEXT, &out->next) &&
+           py_read_word(memory, runtime + 8 * INTERPRETER_THREADS, &out->threads);
+}
+
 size_t py_thread_states(const struct py_layout *layout, struct py_memory *memory, uint64_t runtime,
                         struct py_thread_state *out, size_t room)
 {
     enum { MOST_INTERPRETERS = 256 };
+    struct lists lists;
     uint64_t interpreter = 0, tstate;
     size_t count = 0;
-    py_read_word(memory, runtime + layout->runtime_interpreters, &interpreter);
+    if (!find_lists(layout, memory, runtime, &lists))
+        return 0;
+    py_read_word(memory, runtime + lists.interpreters, &interpreter);
     for (int i = 0; interpreter && i < MOST_INTERPRETERS; i++) {
-        if (!py_read_word(memory, interpreter + layout->interpreter_threads, &tstate))
+        if (!py_read_word(memory, interpreter + lists.threads, &tstate))
             break;
         while (tstate && count < room) {
             out[count].address = tstate;
@@ -78,7 +99,7 @@ size_t py_thread_states(const struct py_layout *layout, struct py_memory *memory
             if (!py_read_word(memory, tstate + layout->tstate_next, &tstate))
                 break;
         }
-        if (!py_read_word(memory, interpreter + layout->interpreter_next, &interpreter))
+        if (!py_read_word(memory, interpreter + lists.next, &interpreter))
             break;
     }
     return count;

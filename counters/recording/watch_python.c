@@ -86,13 +86,36 @@ static uint32_t node_of_state(struct tally_watched_python *python, struct tally_
     return tally_waits_node(waits, &interpreter, python->frames, python->depth, root);
 }
 
+/* A thread has a state in each interpreter that it ran in; in all but one of them it may be idle.
+ */
+static uint32_t node_of_others(struct tally_watched_python *python, struct tally_waits *waits,
+                               uint32_t tid, uint64_t *tstate, uint64_t now)
+{
+    uint64_t idle = *tstate;
+    list_states(python, now);
+    for (size_t i = 0; i < python->state_count; i++) {
+        uint64_t other = python->states[i].address;
+        if (python->states[i].native_id != tid || other == idle)
+            continue;
+        uint32_t node = node_of_state(python, waits, other, TALLY_WATCHED_FRAMES);
+        if (node == TALLY_NODE_NATIVE)
+            continue;
+        *tstate = other;
+        return node;
+    }
+    return TALLY_NODE_NATIVE;
+}
+
 uint32_t tally_watched_python_path(struct tally_watched_python *python, struct tally_waits *waits,
                                    uint32_t tid, uint64_t *tstate, uint64_t now)
 {
     if (!python->layout)
         return TALLY_NODE_NATIVE;
     uint64_t found = find_state(python, tid, tstate, now);
-    return found ? node_of_state(python, waits, found, TALLY_WATCHED_FRAMES) : TALLY_NODE_NATIVE;
+    if (!found)
+        return TALLY_NODE_NATIVE;
+    uint32_t node = node_of_state(python, waits, found, TALLY_WATCHED_FRAMES);
+    return node == TALLY_NODE_NATIVE ? node_of_others(python, waits, tid, tstate, now) : node;
 }
 
 uint32_t tally_watched_python_holder(struct tally_watched_python *python, struct tally_waits *waits,

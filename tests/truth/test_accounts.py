@@ -205,6 +205,33 @@ def test_waits_that_are_equal_are_sorted_by_what_ran(python, record, read_csv):
     assert ran == sorted(ran, reverse=True)
 
 
+SUBINTERPRETERS = """
+import time
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+kept = [interpreters.create() for _ in range(2)]
+for interpreter in kept:
+    interpreters.run_string(interpreter, "import time; time.sleep(0.2)")
+
+def rest():
+    time.sleep(0.4)
+
+rest()
+for interpreter in kept:
+    interpreters.destroy(interpreter)
+"""
+
+
+def test_idle_subinterpreters_hide_no_waits(any_python, record, read_csv):
+    """The thread has a state in each of them, too."""
+    made = record(any_python, "-c", SUBINTERPRETERS, options=())
+    asleep = {row["function"]: float(row["self"]) for row in read_csv(made.report("-e", "waits", "--csv"))
+              if row["event"] == "sleep"}
+    assert asleep["rest"] == pytest.approx(0.4e9, rel=0.1), asleep
+
+
 def test_the_budget(python, account):
     """The kernel's word on the recorder's whole CPU time, beside 200 busy threads: 1 % of a CPU."""
     _, made = account(python, "waits_lives.py", "crowd")
