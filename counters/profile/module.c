@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Just behind the last "/NAME/" in `file`, NULL if there is none. */
@@ -55,6 +56,24 @@ static const char *after_packages(const char *file)
     return start + 1;
 }
 
+/* Behind the archive that the file is imported from, NULL if that is none. */
+static const char *after_archive(const char *file)
+{
+    char *path = tally_strdup(file), *end;
+    const char *found = NULL;
+    struct stat status;
+    while (!found && (end = strrchr(path, '/')) && end > path) {
+        *end = '\0';
+        if (stat(path, &status) != 0)
+            continue;
+        if (!S_ISREG(status.st_mode))
+            break;
+        found = file + (end - path) + 1;
+    }
+    free(path);
+    return found;
+}
+
 static bool ends_with(const char *text, size_t size, const char *end)
 {
     size_t length = strlen(end);
@@ -79,7 +98,7 @@ static char *dotted(const char *path)
 char *tally_module_of(const char *file)
 {
     static const char *const folders[] = {"/site-packages/", "/dist-packages/", "/lib-dynload/"};
-    const char *start = NULL;
+    const char *start;
     if (!strncmp(file, "<frozen ", 8)) {
         char *module = tally_strdup(file + 8);
         module[strcspn(module, ">")] = '\0';
@@ -87,6 +106,7 @@ char *tally_module_of(const char *file)
     }
     if (file[0] == '<' || file[0] == '\0')
         return tally_strdup("");
+    start = after_archive(file);
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]) && !start; i++)
         start = after_folder(file, folders[i]);
     if (!start)

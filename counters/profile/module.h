@@ -2,9 +2,8 @@
  * The module a source file is, as an import would name it.
  *
  * Recordings do not hold sys.path. It is worked out from where interpreters put things
- * (lib/pythonX.Y, site-packages, dist-packages, lib-dynload) and, elsewhere, from the folders that
- * have an
- * __init__.py.
+ * (lib/pythonX.Y, site-packages, dist-packages, lib-dynload), from the archive that a file is in
+ * and, elsewhere, from the folders that have an __init__.py.
  */
 #ifndef TALLY_PROFILE_MODULE_H
 #define TALLY_PROFILE_MODULE_H

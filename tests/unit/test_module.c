@@ -96,6 +96,22 @@ static void test_packages_elsewhere(void **state)
     assert_int_equal(rmdir(root), 0);
 }
 
+/* As zipimport names it. */
+static void test_archives(void **state)
+{
+    char root[] = "/tmp/modules-XXXXXX", path[512];
+    (void)state;
+    assert_non_null(mkdtemp(root));
+    make_file(root, "program.pyz");
+    assert_module(root, "program.pyz/tools/inner/part.py", "tools.inner.part");
+    assert_module(root, "program.pyz/tools/__init__.py", "tools");
+    assert_module(root, "program.pyz/__main__.py", "__main__");
+    assert_module(root, "gone.pyz/tools/part.py", "part");
+    snprintf(path, sizeof(path), "%s/program.pyz", root);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(rmdir(root), 0);
+}
+
 static void test_programs(void **state)
 {
     static const struct {
@@ -142,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_where_interpreters_put_things),
         cmocka_unit_test(test_packages_elsewhere),
+        cmocka_unit_test(test_archives),
         cmocka_unit_test(test_programs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
