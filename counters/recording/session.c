@@ -4,11 +4,11 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "recording/control.h"
+#include "recording/folder.h"
 #include "recording/handout.h"
 #include "recording/seal.h"
 #include "recording/watch.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,9 +22,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
@@ -36,9 +34,9 @@ struct image {
 };
 
 struct tally_session {
-    char *path, *temporary;
-    bool is_committed, has_rotated, has_foreign;
-    int directory, control_fd, listener;
+    struct tally_folder folder;
+    bool has_foreign;
+    int control_fd, listener;
     FILE *series;
     struct tally_control *control;
     char token[TALLY_TOKEN_SIZE + 1];
@@ -54,71 +52,6 @@ struct tally_session {
     int events;                    /* an epoll descriptor over the listener and the watch */
     struct tally_handout *handout; /* of a simulated recording, which has none of those */
 };
-
-/* Folder */
-
-static bool is_recording(const char *path)
-{
-    char inside[PATH_MAX];
-    snprintf(inside, sizeof(inside), "%s/session.json", path);
-    return access(inside, F_OK) == 0;
-}
-
-static void remove_folder(const char *path)
-{
-    DIR *list = opendir(path);
-    if (!list)
-        return;
-    for (struct dirent *entry = readdir(list); entry; entry = readdir(list))
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            unlinkat(dirfd(list), entry->d_name, 0);
-    closedir(list);
-    rmdir(path);
-}
-
-/* Room for the files that are written last, when the samples may have filled the disk. */
-static const char reserve[] = "reserve";
-
-static int make_reserve(const struct tally_session *session)
-{
-    enum { RESERVE_SIZE = 512 << 10 };
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < RESERVE_SIZE)
-        return tally_error("files may not be larger than %" PRIu64 " bytes here (ulimit -f), too "
-                           "little for a recording; raise the limit.",
-                           (uint64_t)limit.rlim_cur);
-    int fd = openat(session->directory, reserve, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return 0;
-    bool has_room = posix_fallocate(fd, 0, RESERVE_SIZE) == 0;
-    close(fd);
-    if (!has_room)
-        unlinkat(session->directory, reserve, 0);
-    return 0;
-}
-
-static int make_folder(struct tally_session *session, const char *path)
-{
-    struct tally_buffer name = {0};
-    size_t size = strlen(path);
-    while (size > 1 && path[size - 1] == '/')
-        size--;
-    session->path = strndup(path, size);
-    if (access(session->path, F_OK) == 0 && !is_recording(session->path))
-        return tally_error("\"%s\" exists and is no recording; choose another name with -o.", path);
-    tally_buffer_printf(&name, "%s.new-%d", session->path, (int)getpid());
-    session->temporary = name.data;
-    if (mkdir(session->temporary, 0777) < 0) {
-        int error = errno;
-        free(session->temporary);
-        session->temporary = NULL;
-        return tally_error("cannot make the recording \"%s\": %s.", path, strerror(error));
-    }
-    session->directory = open(session->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (session->directory < 0)
-        return tally_error("cannot open the recording \"%s\": %s.", path, strerror(errno));
-    return make_reserve(session);
-}
 
 /* Control page */
 
@@ -177,7 +110,7 @@ static int make_events(struct tally_session *session, double watch_share)
 {
     if (watch_share > 0)
         session->watch =
-            tally_watch_new(session->directory, watch_share, &session->control->bytes_left);
+            tally_watch_new(session->folder.descriptor, watch_share, &session->control->bytes_left);
     session->events = epoll_create1(EPOLL_CLOEXEC);
     if (session->events < 0 || wake_on(session, session->listener) < 0 ||
         (session->watch && wake_on(session, tally_watch_descriptor(session->watch)) < 0))
@@ -239,11 +172,11 @@ int tally_session_prepare(struct tally_session **out, const struct tally_session
 {
     struct tally_session *session = tally_alloc_zeroed(1, sizeof(*session));
     char name[TALLY_NAME_SIZE + 1];
-    session->directory = session->control_fd = session->listener = session->events = -1;
+    session->control_fd = session->listener = session->events = -1;
     random_hex(session->token, TALLY_TOKEN_SIZE);
-    int result = make_folder(session, options->path);
+    int result = tally_folder_make(&session->folder, options->path);
     if (result == 0 && options->is_simulated)
-        result = tally_handout_new(&session->handout, session->directory);
+        result = tally_handout_new(&session->handout, session->folder.descriptor);
     if (result == 0 && !options->is_simulated)
         result = make_control(session, options, events);
     if (result == 0 && !options->is_simulated)
@@ -265,23 +198,6 @@ char *const *tally_session_environment(struct tally_session *session)
     return session->environment;
 }
 
-static int rotate(struct tally_session *session)
-{
-    struct tally_buffer old = {0};
-    int result = 0;
-    if (access(session->path, F_OK) < 0)
-        return 0;
-    tally_buffer_printf(&old, "%s.old", session->path);
-    if (is_recording(old.data))
-        remove_folder(old.data);
-    session->has_rotated = rename(session->path, old.data) == 0;
-    if (!session->has_rotated)
-        result = tally_error("cannot keep the older recording as \"%s\": %s.", old.data,
-                             strerror(errno));
-    tally_buffer_release(&old);
-    return result;
-}
-
 void tally_session_hold(struct tally_session *session, pid_t root, tally_count_now *count_now,
                         void *counting)
 {
@@ -292,22 +208,12 @@ void tally_session_hold(struct tally_session *session, pid_t root, tally_count_n
 
 int tally_session_commit(struct tally_session *session)
 {
-    if (rotate(session) < 0)
-        return TALLY_ERROR;
-    if (rename(session->temporary, session->path) < 0)
-        return tally_error("cannot make the recording \"%s\": %s.", session->path, strerror(errno));
-    session->is_committed = true;
-    return 0;
+    return tally_folder_commit(&session->folder);
 }
 
 void tally_session_discard(struct tally_session *session)
 {
-    struct tally_buffer old = {0};
-    tally_buffer_printf(&old, "%s.old", session->path);
-    remove_folder(session->path);
-    if (session->has_rotated)
-        rename(old.data, session->path);
-    tally_buffer_release(&old);
+    tally_folder_discard(&session->folder);
 }
 
 int tally_session_descriptor(const struct tally_session *session)
@@ -327,7 +233,7 @@ static int make_image(struct tally_session *session, pid_t pid, struct tally_wel
     char name[32];
     uint32_t number = (uint32_t)session->image_count + 1;
     snprintf(name, sizeof(name), "%06" PRIu32 ".image", number);
-    int fd = openat(session->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = openat(session->folder.descriptor, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return -errno;
     int error = posix_fallocate(fd, 0, TALLY_HEADER_SIZE);
@@ -338,7 +244,7 @@ static int make_image(struct tally_session *session, pid_t pid, struct tally_wel
     }
     if (error) {
         close(fd);
-        unlinkat(session->directory, name, 0);
+        unlinkat(session->folder.descriptor, name, 0);
         session->control->stopped = (uint32_t)error;
         return -error;
     }
@@ -480,7 +386,8 @@ int tally_session_series(struct tally_session *session, double time_s, const cha
                          const char *unit, const char *source, const uint64_t *value)
 {
     if (!session->series) {
-        int fd = openat(session->directory, "series.csv", O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        int fd =
+            openat(session->folder.descriptor, "series.csv", O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
         session->series = fd >= 0 ? fdopen(fd, "w") : NULL;
         if (!session->series)
             return tally_error("cannot write the interval series: %s.", strerror(errno));
@@ -564,7 +471,7 @@ struct tally_session_news tally_session_news(struct tally_session *session)
 
 int tally_session_describe(struct tally_session *session, const json_t *description)
 {
-    int fd = openat(session->directory, "session.json.new",
+    int fd = openat(session->folder.descriptor, "session.json.new",
                     O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w"); /* jansson itself writes token by token */
     if (!file)
@@ -574,11 +481,11 @@ int tally_session_describe(struct tally_session *session, const json_t *descript
     int error = errno;
     failed |= fclose(file) == EOF;
     if (!failed)
-        failed = renameat(session->directory, "session.json.new", session->directory,
-                          "session.json") < 0;
+        failed = renameat(session->folder.descriptor, "session.json.new",
+                          session->folder.descriptor, "session.json") < 0;
     if (!failed)
         return 0;
-    unlinkat(session->directory, "session.json.new", 0);
+    unlinkat(session->folder.descriptor, "session.json.new", 0);
     return tally_error("cannot write to the recording: %s.", strerror(error ? error : ENOSPC));
 }
 
@@ -588,7 +495,7 @@ int tally_session_end(struct tally_session *session)
         session->control->closed = 1;
     tally_watch_free(session->watch);
     session->watch = NULL;
-    unlinkat(session->directory, reserve, 0);
+    tally_folder_use_reserve(&session->folder);
     FILE *series = session->series;
     session->series = NULL;
     if (series && fclose(series) != 0)
@@ -598,12 +505,12 @@ int tally_session_end(struct tally_session *session)
 
 int tally_session_directory(const struct tally_session *session)
 {
-    return session->directory;
+    return session->folder.descriptor;
 }
 
 int tally_session_seal(struct tally_session *session)
 {
-    return tally_seal_write(session->directory);
+    return tally_seal_write(session->folder.descriptor);
 }
 
 void tally_session_release(struct tally_session *session)
@@ -619,16 +526,13 @@ void tally_session_release(struct tally_session *session)
         fclose(session->series);
     if (session->control)
         munmap(session->control, TALLY_CONTROL_SIZE);
-    int fds[] = {session->directory, session->control_fd, session->listener, session->events};
+    int fds[] = {session->control_fd, session->listener, session->events};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)
             close(fds[i]);
     for (char **entry = session->environment; entry && *entry; entry++)
         free(*entry);
     free(session->environment);
-    if (session->temporary && !session->is_committed)
-        remove_folder(session->temporary);
-    free(session->temporary);
-    free(session->path);
+    tally_folder_release(&session->folder);
     free(session);
 }
