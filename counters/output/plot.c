@@ -447,10 +447,18 @@ static int write_script(struct tally_plot *plot)
         return TALLY_ERROR;
     for (size_t s = 0; s < SIGNS; s++)
         tally_buffer_printf(&names, "%s = \"%s\"\n", signs[s].name, signs[s].value);
-    tally_buffer_printf(&names, "format = '%s'\npicture = ", plot->format->name);
+    tally_buffer_printf(&names, "script = ");
+    append_quoted(&names, plot->script_name);
+    /* Where the script lies, wherever gnuplot is called. */
+    tally_buffer_printf(&names,
+                        "folder = exists('ARG0') && strlen(ARG0) > strlen(script) && "
+                        "ARG0[strlen(ARG0) - strlen(script) + 1:*] eq script ? "
+                        "ARG0[1:strlen(ARG0) - strlen(script)] : ''\n"
+                        "format = '%s'\npicture = folder . ",
+                        plot->format->name);
     char *picture = joined("./", plot->picture, ""), *table = joined("./", plot->table, "");
     append_quoted(&names, picture);
-    tally_buffer_printf(&names, "data = ");
+    tally_buffer_printf(&names, "data = folder . ");
     append_quoted(&names, table);
     free(picture);
     free(table);
