@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { OPTION_CSV = 256, OPTION_LIMIT, DEFAULT_LIMIT = 10 };
 
@@ -138,9 +139,12 @@ int cmd_diagnose(int argc, char **argv)
         int status = print(&diagnose, path, stdout);
         return command_finish("diagnose", status < 0 ? command_failed("diagnose") : status);
     }
+    /* An older recording is moved away, so that a new one is another folder. */
+    struct stat before = {0}, after;
+    stat(path, &before);
     int status = record_it(&diagnose, path);
-    if (status != TALLY_EXIT_FAILED && status != TALLY_EXIT_FAILED + 1 &&
-        status != TALLY_EXIT_FAILED + 2 && print(&diagnose, path, stderr) < 0)
+    if (stat(path, &after) == 0 && after.st_ino != before.st_ino &&
+        print(&diagnose, path, stderr) < 0)
         return command_failed("diagnose");
-    return status;
+    return ferror(stderr) ? TALLY_EXIT_FAILED : status;
 }

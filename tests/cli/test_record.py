@@ -50,6 +50,19 @@ def test_status_passes_through(run_cli, any_python, script, status):
     assert run_cli(["report", "--csv"]).returncode == 0
 
 
+@pytest.mark.parametrize("status", [125, 126, 127])
+def test_a_diagnosis_of_whatever_status(run_cli, status):
+    for _ in range(2):
+        done = run_cli(["diagnose", "--", "sh", "-c", f"exit {status}"])
+        assert (done.returncode, done.stdout) == (status, "")
+        assert "The main thread's wall time" in done.stderr
+    done = run_cli(["diagnose", "--", "./missing"])
+    assert done.returncode == 127
+    assert "missing" in one_sentence(done)
+    with open("/dev/full", "w") as full:
+        assert run_cli(["diagnose", "--", "true"], stderr=full).returncode == 125
+
+
 def test_streams_are_the_programs(run_cli, python):
     script = "import sys; data = sys.stdin.read(); print(data); print('err', file=sys.stderr)"
     done = run_cli(["record", "-q", python, "-c", script], stdin=None, input="in")
