@@ -287,7 +287,7 @@ static void print_values(FILE *out, const struct tally_profile *profile,
             snprintf(range, sizeof(range), "-");
         else
             snprintf(range, sizeof(range), "%.1f-%.1f", per_cent(value->low, total),
-                     per_cent(value->high, total));
+                     fmin(100, per_cent(value->high, total)));
         fprintf(out, "%12s %6.1f %13s %7.1f  ", self, per_cent(value->self, total), range,
                 per_cent(value->inclusive, total));
     }

@@ -339,20 +339,22 @@ uint32_t tally_accounts_clocks(const struct tally_run *run)
     return 0;
 }
 
+static void add_value(struct tally_value *to, const struct tally_value *value)
+{
+    to->sampled += value->sampled;
+    to->squares += value->squares;
+    to->exact += value->exact;
+    to->samples += value->samples;
+}
+
 /* The sum over the events of `clocks`. */
 static struct tally_value value_of_clocks(const struct tally_profile *profile, uint32_t clocks,
                                           size_t cell)
 {
     struct tally_value sum = {0};
-    for (size_t i = 0; i < profile->event_count; i++) {
-        const struct tally_value *value = &profile->values[cell * profile->event_count + i];
-        if (!(clocks >> i & 1))
-            continue;
-        sum.sampled += value->sampled;
-        sum.squares += value->squares;
-        sum.exact += value->exact;
-        sum.samples += value->samples;
-    }
+    for (size_t i = 0; i < profile->event_count; i++)
+        if (clocks >> i & 1)
+            add_value(&sum, &profile->values[cell * profile->event_count + i]);
     return sum;
 }
 
@@ -424,6 +426,21 @@ static void place_waits(struct cells *cells, const struct tally_accounts *accoun
     }
 }
 
+/* A look at a thread that waits may find it in any wait: what one has more, others have less. */
+static void pool_waits(struct tally_accounts *accounts)
+{
+    struct tally_profile *profile = &accounts->as_profile;
+    struct tally_value waits = {0};
+    profile->pools = tally_alloc_zeroed(profile->event_count, sizeof(*profile->pools));
+    memcpy(profile->pools, profile->totals, profile->event_count * sizeof(*profile->pools));
+    for (int account = TALLY_STATE_RUNNABLE + 1; account < TALLY_STATES; account++)
+        if (accounts->event_of[account] >= 0)
+            add_value(&waits, &profile->totals[accounts->event_of[account]]);
+    for (int account = TALLY_STATE_RUNNABLE + 1; account < TALLY_STATES; account++)
+        if (accounts->event_of[account] >= 0)
+            profile->pools[accounts->event_of[account]] = waits;
+}
+
 static void make_profile(struct tally_accounts *accounts)
 {
     struct tally_profile *out = &accounts->as_profile;
@@ -440,13 +457,9 @@ static void make_profile(struct tally_accounts *accounts)
     divide_running(&cells, accounts);
     place_waits(&cells, accounts);
     out->totals = tally_alloc_zeroed(out->event_count, sizeof(*out->totals));
-    for (size_t i = 0; i < out->cell_count * out->event_count; i++) {
-        struct tally_value *total = &out->totals[i % out->event_count];
-        total->sampled += out->values[i].sampled;
-        total->squares += out->values[i].squares;
-        total->exact += out->values[i].exact;
-        total->samples += out->values[i].samples;
-    }
+    for (size_t i = 0; i < out->cell_count * out->event_count; i++)
+        add_value(&out->totals[i % out->event_count], &out->values[i]);
+    pool_waits(accounts);
     tally_index_release(&cells.index);
 }
 
@@ -504,6 +517,7 @@ void tally_accounts_free(struct tally_accounts *accounts)
     free(accounts->as_profile.cells);
     free(accounts->as_profile.values);
     free(accounts->as_profile.totals);
+    free(accounts->as_profile.pools);
     free(accounts->path_flags);
     free(accounts->look_states);
     free(accounts->blocked);

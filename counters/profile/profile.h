@@ -106,6 +106,7 @@ struct tally_profile {
     struct tally_loaded *loaded;
     struct tally_value *values; /* cell_count x event_count */
     struct tally_value *totals; /* event_count: sums over the cells */
+    struct tally_value *pools;  /* event_count: what the samples were drawn from; NULL: totals */
     uint64_t samples, handler_calls;
     double handler_ns;        /* time in the agent's handler, over all threads */
     uint64_t untimed_samples; /* of processes that were killed: their handler's time is not known */

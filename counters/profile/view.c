@@ -165,6 +165,8 @@ static void add_cell(struct maker *maker, size_t index)
 static void finish_row(const struct maker *maker, const struct row *row,
                        struct tally_row_value *out)
 {
+    const struct tally_value *pools =
+        maker->profile->pools ? maker->profile->pools : maker->profile->totals;
     for (size_t i = 0; i < maker->profile->event_count; i++) {
         const struct tally_run_event *event = &maker->profile->run->events[i];
         const struct tally_value *value = &row->values[i];
@@ -179,7 +181,7 @@ static void finish_row(const struct maker *maker, const struct row *row,
         out[i].is_exact = is_count || (tally_run_is_exact(event) && lost <= 0);
         out[i].has_interval = !is_read;
         if (!is_read && !tally_run_is_exact(event) && !is_count)
-            tally_interval(value, &maker->profile->totals[i], &out[i].low, &out[i].high);
+            tally_interval(value, &pools[i], &out[i].low, &out[i].high);
         /* All that is lost may have been this row's. */
         out[i].high =
             fmin(out[i].high + lost, fmax(amount_of(&maker->profile->totals[i]), out[i].high));

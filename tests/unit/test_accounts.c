@@ -1,6 +1,7 @@
 /* Wall-clock accounts of a profile made by hand: they close, and divide as they should. */
 #include "base/error.h"
 #include "profile/accounts.h"
+#include "profile/view.h"
 #include "unit.h"
 
 #include <math.h>
@@ -122,6 +123,35 @@ static void test_division(void **state)
     assert_true(fabs(state_of(accounts, TALLY_STATE_SLEEP) - (400 + 75)) < 1e-6);
     assert_true(fabs(state_of(accounts, TALLY_STATE_SOCKET) - 225) < 1e-6);
     assert_true(state_of(accounts, TALLY_ACCOUNT_UNSEEN) == 0);
+    tally_accounts_free(accounts);
+}
+
+/* What is not known of one wait may be another's, also of the only one of its kind. */
+static void test_intervals(void **state)
+{
+    (void)state;
+    make(8);
+    look(0, ASLEEP, TALLY_STATE_SLEEP, true, 400);
+    for (size_t i = 1; i < 7; i++)
+        look(i, i < 3 ? ASLEEP : SOCKET, i < 3 ? TALLY_STATE_SLEEP : TALLY_STATE_SOCKET, false, 40);
+    look(7, NOBODY, TALLY_STATE_RUNNING, false, 360);
+    struct tally_accounts *accounts = tally_accounts_new(&profile);
+    int asleep = accounts->event_of[TALLY_STATE_SLEEP];
+    int ask = accounts->event_of[TALLY_STATE_SOCKET];
+    struct tally_row_value sleep = {0}, socket = {0};
+    struct tally_view view;
+    tally_view_make(&view, TALLY_VIEW_FUNCTION, &accounts->as_profile, NULL, asleep);
+    for (size_t i = 0; i < view.row_count; i++) {
+        if (!strcmp(view.rows[i].function, "asleep"))
+            sleep = view.rows[i].values[asleep];
+        if (!strcmp(view.rows[i].function, "ask"))
+            socket = view.rows[i].values[ask];
+    }
+    assert_true(fabs(sleep.self - 500) < 1e-6 && fabs(socket.self - 200) < 1e-6);
+    assert_true(sleep.low > 400 && sleep.low < 490 && sleep.high > 510);
+    assert_true(fabs(sleep.low + socket.high - 700) < 1e-6);
+    assert_true(fabs(sleep.high + socket.low - 700) < 1e-6);
+    tally_view_release(&view);
     tally_accounts_free(accounts);
 }
 
@@ -325,12 +355,12 @@ static void test_half_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_division),  cmocka_unit_test(test_child),
-        cmocka_unit_test(test_pools),     cmocka_unit_test(test_untimed),
-        cmocka_unit_test(test_unseen),    cmocka_unit_test(test_too_much_seen),
-        cmocka_unit_test(test_parts),     cmocka_unit_test(test_no_delay),
-        cmocka_unit_test(test_no_end),    cmocka_unit_test(test_exec),
-        cmocka_unit_test(test_half_told),
+        cmocka_unit_test(test_division),      cmocka_unit_test(test_intervals),
+        cmocka_unit_test(test_child),         cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_untimed),       cmocka_unit_test(test_unseen),
+        cmocka_unit_test(test_too_much_seen), cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_no_delay),      cmocka_unit_test(test_no_end),
+        cmocka_unit_test(test_exec),          cmocka_unit_test(test_half_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
