@@ -69,14 +69,25 @@ struct lists {
 static bool find_lists(const struct py_layout *layout, struct py_memory *memory, uint64_t runtime,
                        struct lists *out)
 {
-    enum { RUNTIME_INTERPRETERS = 5, INTERPRETER_NEXT = 8, INTERPRETER_THREADS = 9 };
+    enum { RUNTIME_INTERPRETERS = 5, INTERPRETER_NEXT = 8, INTERPRETER_THREADS = 9 }; /* words */
+    const uint64_t size = sizeof(uint64_t);
     *out = (struct lists){layout->runtime_interpreters, layout->interpreter_next,
                           layout->interpreter_threads};
     if (!layout->debug_code)
         return true;
-    return py_read_word(memory, runtime + 8 * RUNTIME_INTERPRETERS, &out->interpreters) &&
-           py_read_word(memory, runtime + 8 * INTERPRETER_NEXT, &out->next) &&
-           py_read_word(memory, runtime + 8 * INTERPRETER_THREADS, &out->threads);
+    return py_read_word(memory, runtime + size * RUNTIME_INTERPRETERS, &out->interpreters) &&
+           py_read_word(memory, runtime + size * INTERPRETER_NEXT, &out->next) &&
+           py_read_word(memory, runtime + size * INTERPRETER_THREADS, &out->threads);
+}
+
+bool py_has_subinterpreters(const struct py_layout *layout, struct py_memory *memory,
+                            uint64_t runtime)
+{
+    struct lists lists;
+    uint64_t newest, next;
+    return find_lists(layout, memory, runtime, &lists) &&
+           py_read_word(memory, runtime + lists.interpreters, &newest) && newest &&
+           py_read_word(memory, newest + lists.next, &next) && next;
 }
 
 size_t py_thread_states(const struct py_layout *layout, struct py_memory *memory, uint64_t runtime,

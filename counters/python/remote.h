@@ -36,7 +36,11 @@ struct py_thread_state {
     uint64_t native_id; /* TID in the process's own PID namespace */
 };
 
-/* Thread states of all interpreters of the runtime at `runtime`, at most `room`. */
+/* Whether the runtime at `runtime` has more than one interpreter. */
+bool py_has_subinterpreters(const struct py_layout *layout, struct py_memory *memory,
+                            uint64_t runtime);
+
+/* Thread states of all its interpreters, the newest interpreter's first, at most `room`. */
 size_t py_thread_states(const struct py_layout *layout, struct py_memory *memory, uint64_t runtime,
                         struct py_thread_state *out, size_t room);
 

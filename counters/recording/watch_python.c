@@ -86,24 +86,32 @@ static uint32_t node_of_state(struct tally_watched_python *python, struct tally_
     return tally_waits_node(waits, &interpreter, python->frames, python->depth, root);
 }
 
-/* A thread has a state in each interpreter that it ran in; in all but one of them it may be idle.
+static bool has_subinterpreters(struct tally_watched_python *python, uint64_t now)
+{
+    if (now - python->counted_ns >= STATES_EVERY_NS) {
+        python->counted_ns = now;
+        python->has_subinterpreters =
+            py_has_subinterpreters(python->layout, &python->remote.memory, python->header->runtime);
+    }
+    return python->has_subinterpreters;
+}
+
+/*
+ * A thread has a state in each interpreter that it ran in. Newer interpreters are listed first, and
+ * are run by functions of older ones: in the first that is not idle, the thread went furthest.
  */
-static uint32_t node_of_others(struct tally_watched_python *python, struct tally_waits *waits,
+static uint32_t node_of_newest(struct tally_watched_python *python, struct tally_waits *waits,
                                uint32_t tid, uint64_t *tstate, uint64_t now)
 {
-    uint64_t idle = *tstate;
+    uint32_t node = TALLY_NODE_NATIVE;
+    *tstate = 0;
     list_states(python, now);
-    for (size_t i = 0; i < python->state_count; i++) {
-        uint64_t other = python->states[i].address;
-        if (python->states[i].native_id != tid || other == idle)
-            continue;
-        uint32_t node = node_of_state(python, waits, other, TALLY_WATCHED_FRAMES);
-        if (node == TALLY_NODE_NATIVE)
-            continue;
-        *tstate = other;
-        return node;
-    }
-    return TALLY_NODE_NATIVE;
+    for (size_t i = 0; i < python->state_count && node == TALLY_NODE_NATIVE; i++)
+        if (python->states[i].native_id == tid) {
+            *tstate = python->states[i].address;
+            node = node_of_state(python, waits, *tstate, TALLY_WATCHED_FRAMES);
+        }
+    return node;
 }
 
 uint32_t tally_watched_python_path(struct tally_watched_python *python, struct tally_waits *waits,
@@ -111,11 +119,10 @@ uint32_t tally_watched_python_path(struct tally_watched_python *python, struct t
 {
     if (!python->layout)
         return TALLY_NODE_NATIVE;
+    if (has_subinterpreters(python, now))
+        return node_of_newest(python, waits, tid, tstate, now);
     uint64_t found = find_state(python, tid, tstate, now);
-    if (!found)
-        return TALLY_NODE_NATIVE;
-    uint32_t node = node_of_state(python, waits, found, TALLY_WATCHED_FRAMES);
-    return node == TALLY_NODE_NATIVE ? node_of_others(python, waits, tid, tstate, now) : node;
+    return found ? node_of_state(python, waits, found, TALLY_WATCHED_FRAMES) : TALLY_NODE_NATIVE;
 }
 
 uint32_t tally_watched_python_holder(struct tally_watched_python *python, struct tally_waits *waits,

@@ -22,7 +22,9 @@ struct tally_watched_python {
     size_t depth;            /* of the path that was walked last, which is in `frames` */
     struct py_thread_state *states;
     size_t state_count;
-    uint64_t states_ns;                /* when they were listed */
+    uint64_t states_ns; /* when they were listed */
+    bool has_subinterpreters;
+    uint64_t counted_ns;               /* when that was read */
     struct tally_watched_tasks *tasks; /* NULL: no event loop was seen */
 };
 

@@ -211,12 +211,13 @@ try:
     import _interpreters as interpreters
 except ImportError:
     import _xxsubinterpreters as interpreters
+INSIDE = "import time\\ndef inside(): time.sleep(0.4)\\ninside()"
 kept = [interpreters.create() for _ in range(2)]
 for interpreter in kept:
-    interpreters.run_string(interpreter, "import time; time.sleep(0.2)")
+    interpreters.run_string(interpreter, INSIDE)
 
 def rest():
-    time.sleep(0.4)
+    time.sleep(0.8)
 
 rest()
 for interpreter in kept:
@@ -224,12 +225,13 @@ for interpreter in kept:
 """
 
 
-def test_idle_subinterpreters_hide_no_waits(any_python, record, read_csv):
-    """The thread has a state in each of them, too."""
+def test_waits_in_subinterpreters(any_python, record, read_csv):
+    """The thread has a state in each of them; in all but one it is idle, or runs what runs that."""
     made = record(any_python, "-c", SUBINTERPRETERS, options=())
     asleep = {row["function"]: float(row["self"]) for row in read_csv(made.report("-e", "waits", "--csv"))
               if row["event"] == "sleep"}
-    assert asleep["rest"] == pytest.approx(0.4e9, rel=0.1), asleep
+    for function in ("inside", "rest"):
+        assert asleep[function] == pytest.approx(0.8e9, rel=0.1), asleep
 
 
 def test_the_budget(python, account):
