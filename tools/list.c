@@ -192,15 +192,15 @@ int cmd_list(int argc, char **argv)
 {
     struct options chosen = {0};
     command_parse(&argp, argc, argv, NULL, &chosen);
+    if (chosen.groups && (chosen.pattern || chosen.models || chosen.simulated)) {
+        tally_error("--groups takes no PATTERN, and goes with --csv only.");
+        return command_failed("list");
+    }
     if (chosen.models && chosen.pattern)
         tally_error("--models takes no PATTERN.");
     if (chosen.models)
         return chosen.pattern || list_models(chosen.csv) < 0 ? command_failed("list")
                                                              : command_finish("list", 0);
-    if (chosen.groups && (chosen.pattern || chosen.models || chosen.simulated)) {
-        tally_error("--groups takes no PATTERN, and goes with --csv only.");
-        return command_failed("list");
-    }
     if (chosen.groups)
         return list_groups(chosen.csv) < 0 ? command_failed("list") : command_finish("list", 0);
     struct listing listing = {.options = &chosen, .table = {.columns = csv_columns}};

@@ -631,3 +631,9 @@ def test_full_disk_is_noticed(tallystack):
     assert done.returncode == 125 and "cannot write" in done.stderr
     done = run(tallystack, "stat", "-o", "/dev/full", "true")
     assert done.returncode == 125 and "cannot write" in done.stderr
+
+
+@pytest.mark.parametrize("beside", ["--models", "--simulate", "faults"])
+def test_groups_are_listed_alone(run_cli, beside):
+    done = run_cli(["list", "--groups", beside])
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (125, "", 1)
