@@ -117,15 +117,15 @@ static double sum_of(const struct tally_value *values, uint32_t events)
 
 /* Subjects */
 
-/* What a page fault cost the recorded program: each sample of one is kernel time, too. */
-static double fault_cost(const struct tally_run *run)
+/* What samples of page faults cost the recorded program in the kernel, by the fault. */
+static double sampled_fault_cost(const struct tally_run *run)
 {
     for (int i = 0; i < run->event_count; i++) {
         const struct tally_event *event = &run->events[i].event;
-        if (!strcmp(event->name, "page-faults") && event->period && run->fault_ns > 0)
-            return run->fault_ns + run->delivery_ns / (double)event->period;
+        if (!strcmp(event->name, "page-faults") && event->period)
+            return run->delivery_ns / (double)event->period;
     }
-    return run->fault_ns;
+    return 0;
 }
 
 static struct tally_subject *add_subject(struct tally_diagnosis *diagnosis, enum tally_scope scope,
@@ -136,7 +136,8 @@ static struct tally_subject *add_subject(struct tally_diagnosis *diagnosis, enum
     struct tally_subject *subject = &diagnosis->subjects[diagnosis->count++];
     *subject = (struct tally_subject){.scope = scope, .index = index, .name = name};
     tally_evidence_init(&subject->evidence);
-    subject->evidence.fault_ns = fault_cost(profile_of(diagnosis)->run);
+    subject->evidence.fault_ns = profile_of(diagnosis)->run->fault_ns;
+    subject->evidence.sampled_fault_ns = sampled_fault_cost(profile_of(diagnosis)->run);
     return subject;
 }
 

@@ -66,6 +66,7 @@ void tally_evidence_init(struct tally_evidence *evidence)
                                         .native_share = -1,
                                         .faults = -1,
                                         .fault_ns = -1,
+                                        .sampled_fault_ns = -1,
                                         .instructions = -1,
                                         .level1_misses = -1,
                                         .last_level_misses = -1,
@@ -135,14 +136,24 @@ static bool judge_counters(const struct tally_evidence *evidence, struct tally_f
     return bound >= 0;
 }
 
+/* Of time on a CPU, what sampling page faults took of it, which is not the program's. */
+static double sampling_of(const struct tally_evidence *evidence, double cpu_ns)
+{
+    double fault_ns = known(evidence->fault_ns), sampled_ns = known(evidence->sampled_fault_ns);
+    double both = known(evidence->faults) * (fault_ns + sampled_ns);
+    return both > 0 ? (both < cpu_ns ? both : cpu_ns) * sampled_ns / (fault_ns + sampled_ns) : 0;
+}
+
 static void judge_cpu(const struct tally_evidence *evidence, struct tally_finding *out)
 {
-    double all = evidence->user_ns + evidence->system_ns, on_cpu = out->value;
+    double on_cpu = out->value, cpu = evidence->accounts[TALLY_STATE_RUNNING];
+    double system = evidence->system_ns - sampling_of(evidence, evidence->system_ns);
+    double all = evidence->user_ns + system;
     bool has_split = evidence->user_ns >= 0 && evidence->system_ns >= 0 && all > 0;
-    double kernel = has_split ? evidence->system_ns / all : 0;
+    double kernel = has_split ? system / all : 0;
     double fault_ns = known(evidence->faults) * known(evidence->fault_ns);
-    double faults = has_split && evidence->system_ns > 0 ? fault_ns / evidence->system_ns : 0;
-    double cpu = evidence->accounts[TALLY_STATE_RUNNING];
+    double faults = has_split && system > 0 ? fault_ns / system : 0;
+    cpu -= sampling_of(evidence, cpu);
     if (kernel >= KERNEL && faults >= FAULTS) {
         find(out, TALLY_VERDICT_PAGE_FAULT, "kernel time in page faults, estimated",
              faults < 1 ? faults : 1, FAULTS);

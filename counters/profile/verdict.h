@@ -62,6 +62,7 @@ struct tally_evidence {
     double user_ns, system_ns;       /* how the time on a CPU divides */
     double native_share;             /* 0..1, of its samples outside the interpreter */
     double faults, fault_ns;         /* page faults, and what one costs */
+    double sampled_fault_ns;         /* what sampling one costs the kernel besides */
     double instructions, level1_misses, last_level_misses, fetch_misses, mispredictions;
     double cycles; /* measured; negative: estimated from the others */
 };

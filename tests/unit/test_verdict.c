@@ -108,6 +108,23 @@ static void test_time_on_a_cpu(void **state)
     assert_int_equal(judged(&evidence), TALLY_VERDICT_PAGE_FAULT);
 }
 
+/* What it costs to sample the faults is the kernel's time, but not the program's. */
+static void test_sampled_faults(void **state)
+{
+    (void)state;
+    struct tally_evidence evidence = on_cpu(70, 30);
+    evidence.faults = 10;
+    evidence.fault_ns = 1.2;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_PAGE_FAULT);
+    evidence.sampled_fault_ns = 1.8;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_INTERPRETER);
+    evidence = on_cpu(2, 98); /* whatever the samples were thought to cost */
+    evidence.faults = 10;
+    evidence.fault_ns = 2;
+    evidence.sampled_fault_ns = 12;
+    assert_int_equal(judged(&evidence), TALLY_VERDICT_PAGE_FAULT);
+}
+
 /* Only counters tell what the processor waits for. */
 static void test_counters(void **state)
 {
@@ -168,8 +185,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_most_time_is), cmocka_unit_test(test_event_loops),
         cmocka_unit_test(test_what_others_hold),  cmocka_unit_test(test_time_on_a_cpu),
-        cmocka_unit_test(test_counters),          cmocka_unit_test(test_counters_alone),
-        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_sampled_faults),    cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_counters_alone),    cmocka_unit_test(test_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
