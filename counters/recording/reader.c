@@ -80,6 +80,9 @@ static int read_description(struct tally_recording *recording, int directory,
     size_t size;
     json_error_t problem;
     char *text = map_file(recording, directory, "session.json", &size);
+    if (!text && faccessat(directory, "session.json", R_OK, AT_EACCESS) < 0 && errno != ENOENT)
+        return tally_error("cannot read \"%s/session.json\": %s.", recording->path,
+                           strerror(errno));
     if (!text)
         return tally_error("\"%s\" is no recording: it has no session.json.", recording->path);
     if (seal && tally_seal_check(seal, "session.json", text, size, NULL, NULL))
@@ -328,6 +331,14 @@ static void check_missing_files(struct tally_recording *recording, int directory
             tally_recording_damage(recording, "%s is missing from the recording.", name);
 }
 
+static bool has_totals(const struct tally_run *run)
+{
+    for (int i = 0; i < run->event_count; i++)
+        if (run->events[i].has_total)
+            return true;
+    return false;
+}
+
 int tally_recording_open(struct tally_recording **out, const char *path)
 {
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -349,8 +360,11 @@ int tally_recording_open(struct tally_recording **out, const char *path)
             tally_recording_damage(recording, "the seal of the recording is damaged, so changes to "
                                               "its files cannot be told.");
         else if (!seal)
-            say(recording, "the recording was not sealed: its recorder was ended before the "
-                           "program was, and there are no totals.");
+            say(recording, "%s",
+                has_totals(&recording->run)
+                    ? "the recording is not sealed, so changes to its files cannot be told."
+                    : "the recording was not sealed: its recorder was ended before the program "
+                      "was, and there are no totals.");
         read_images(recording, directory, seal);
         read_series(recording, directory, seal);
         if (seal)

@@ -231,6 +231,27 @@ def test_a_program_that_is_not_loaded(run_cli, tmp_path, build_c):
 # Recordings
 
 
+def test_a_recording_without_a_seal(run_cli, tmp_path, python):
+    """Its totals are there, unless its recorder was killed; a file that may not be read is."""
+    assert run_cli(["record", "-q", "--", python, "-c", "pass"]).returncode == 0
+    (tmp_path / "tallystack.rec/seal").unlink()
+    done = run_cli(["stat", "-i", "tallystack.rec"])
+    assert "task-clock" in done.stdout
+    assert "not sealed" in done.stderr and "no totals" not in done.stderr
+
+
+def test_a_recording_that_may_not_be_read(run_cli, tmp_path, tallystack, python, as_nobody):
+    assert run_cli(["record", "-q", "--", python, "-c", "pass"]).returncode == 0
+    (tmp_path / "tallystack.rec/session.json").chmod(0)
+    folder = os.open(tmp_path / "tallystack.rec", os.O_RDONLY)
+    done = subprocess.run([*as_nobody, tallystack, "report", "-i", f"/proc/self/fd/{folder}"],
+                          pass_fds=[folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True)
+    os.close(folder)
+    assert done.returncode == 125
+    assert "Permission denied" in one_sentence(done)
+
+
 def test_rotation(run_cli, tmp_path, python):
     for name in ("first", "second", "third"):
         assert run_cli(["record", "-q", "--", python, "-c", f"def {name}(): pass\n"]).returncode == 0
