@@ -178,7 +178,8 @@ static int not_simulated(const char *name, size_t size)
     else if (tally_nearest_print(&search, &nearest))
         tally_error("\"%s\" is not simulated; near to it: %s.", wanted, nearest.data);
     else
-        tally_error("\"%s\" is not simulated; \"tallystack list\" shows what is.", wanted);
+        tally_error("\"%s\" is not simulated; \"tallystack list --simulate\" shows what is.",
+                    wanted);
     tally_buffer_release(&nearest);
     free(wanted);
     return TALLY_NOT_FOUND;
@@ -190,6 +191,9 @@ static int add_named(struct tally_event_list *list, const char *name, size_t siz
     const struct simulated_event *event = find_event(name, size);
     if (!event)
         return not_simulated(name, size);
+    for (int i = 0; i < list->count; i++)
+        if (strlen(list->events[i].name) == size && !strncmp(list->events[i].name, name, size))
+            return tally_error("\"%s\" is asked for twice.", list->events[i].name);
     if (list->count == TALLY_MAX_EVENTS)
         return tally_error("at most %d events can be simulated in one run.", TALLY_MAX_EVENTS);
     if (lacks(model, event))

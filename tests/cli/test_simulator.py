@@ -162,7 +162,8 @@ def test_list_of_what_is_simulated(run_cli, read_csv):
 
 @pytest.mark.parametrize("events, message", [
     ("PAPI_L1_DMC", '"PAPI_L1_DMC" is not simulated; near to it: PAPI_L1_DCM, '),
-    ("page-faults", '"page-faults" is not simulated'),
+    ("page-faults", '"page-faults" is not simulated; "tallystack list --simulate" shows'),
+    ("PAPI_BR_INS,instructions,PAPI_BR_INS", '"PAPI_BR_INS" is asked for twice.'),
     ("instructions:1000", "write instructions for "),
     ("PAPI_TOT_CYC", "estimated-cycles is a weighted sum"),
     ("instructions,", ""),
