@@ -11,6 +11,7 @@
 #ifndef TALLY_TOOLS_STAT_H
 #define TALLY_TOOLS_STAT_H
 
+#include "base/launch.h"
 #include "events/event.h"
 #include "events/group.h"
 #include "sources/simulated_model.h"
@@ -57,7 +58,8 @@ struct stat {
     int count;
     bool takes_turns;                    /* there are more events than counters */
     struct stat_event times[STAT_TIMES]; /* elapsed, user, system; not of a simulated run */
-    struct tally_model model;            /* with simulate */
+    struct stat_event ready; /* without a CPU, of runs whose main thread did nearly all there was */
+    struct tally_model model; /* with simulate */
     struct stat_table table;
     struct tally_group *group; /* with options.group */
     const struct tally_variant *variant;
@@ -98,8 +100,9 @@ void stat_add_unresolved(struct stat *stat);
 /* Adds one run's value, counted in `running` of the time. */
 void stat_add_value(struct stat_event *event, double value, double running);
 
-/* Adds one run's times, in ns, to stat.times. */
-void stat_add_times(struct stat *stat, double elapsed_ns, const struct rusage *usage);
+/* Adds one run's times to stat.times and stat.ready. */
+void stat_add_times(struct stat *stat, double elapsed_ns, const struct rusage *usage,
+                    const struct tally_launch *launch);
 
 /* The header of the table, on a screen with a line above that says what it is of. */
 void stat_print_heading(const struct stat *stat, char **command, const char *how);

@@ -51,8 +51,13 @@ void stat_add_value(struct stat_event *event, double value, double running)
     event->running += (running - event->running) / event->runs;
 }
 
-void stat_add_times(struct stat *stat, double elapsed_ns, const struct rusage *usage)
+void stat_add_times(struct stat *stat, double elapsed_ns, const struct rusage *usage,
+                    const struct tally_launch *launch)
 {
+    const double nearly_all = 0.9;
+    double cpu_ns = time_ns(usage->ru_utime) + time_ns(usage->ru_stime);
+    if (launch->ready_ns >= 0 && launch->cpu_ns >= nearly_all * cpu_ns)
+        stat_add_value(&stat->ready, launch->ready_ns, 1);
     stat_add_value(&stat->times[0], elapsed_ns, 1);
     stat_add_value(&stat->times[1], time_ns(usage->ru_utime), 1);
     stat_add_value(&stat->times[2], time_ns(usage->ru_stime), 1);
@@ -212,7 +217,7 @@ static int wait_for_totals(struct run *run, int *exit_status)
         event->core_share = counts[i].core_share;
         event->turn_deviation = tally_turns_deviation(&event->turns, &counts[i]);
     }
-    stat_add_times(stat, ended - run->begun, &run->usage);
+    stat_add_times(stat, ended - run->begun, &run->usage, &run->launch);
     return 0;
 }
 

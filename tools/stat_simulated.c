@@ -105,7 +105,7 @@ static int run_in(struct stat *stat, const char *folder, char **program, int *ex
     if (result == 0 && (result = take_totals(stat, session, *exit_status)) < 0)
         *exit_status = TALLY_EXIT_FAILED;
     if (result == 0)
-        stat_add_times(stat, now_ns() - begun, &usage);
+        stat_add_times(stat, now_ns() - begun, &usage, &launch);
     if (result == 0 && stat->times[0].runs == 1)
         fprintf(stderr, "tallystack stat: simulated on the model \"%s\": %s.\n", stat->model.name,
                 stat->model.description);

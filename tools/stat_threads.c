@@ -133,7 +133,7 @@ int stat_run_by_thread(struct stat *stat, char **command, int *exit_status)
         if (result == 0)
             result = follow(threads, &launch, &status, &usage);
         if (result == 0) {
-            stat_add_times(stat, now_ns() - begun, &usage);
+            stat_add_times(stat, now_ns() - begun, &usage, &launch);
             result = print_threads(stat, threads, command, counted, count);
             *exit_status = result < 0 ? TALLY_EXIT_FAILED : status;
         }

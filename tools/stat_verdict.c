@@ -4,6 +4,7 @@
 #include "profile/verdict.h"
 #include "sources/fault.h"
 
+#include <math.h>
 #include <string.h>
 
 static double mean_of(const struct stat *stat, const char *const *names)
@@ -15,6 +16,12 @@ static double mean_of(const struct stat *stat, const char *const *names)
     return -1;
 }
 
+/* Whether each run told how long it was ready without a CPU. */
+static bool is_ready_told(const struct stat *stat)
+{
+    return stat->ready.runs && stat->ready.runs == stat->times[0].runs;
+}
+
 static void gather(const struct stat *stat, struct tally_evidence *evidence)
 {
     double elapsed = stat->times[0].mean, cpu = stat->times[1].mean + stat->times[2].mean;
@@ -22,7 +29,10 @@ static void gather(const struct stat *stat, struct tally_evidence *evidence)
     evidence->user_ns = stat->times[1].mean;
     evidence->system_ns = stat->times[2].mean;
     evidence->accounts[TALLY_STATE_RUNNING] = cpu < elapsed ? cpu : elapsed;
-    evidence->accounts[TALLY_ACCOUNT_UNSEEN] = cpu < elapsed ? elapsed - cpu : 0;
+    double rest = elapsed - evidence->accounts[TALLY_STATE_RUNNING];
+    if (is_ready_told(stat))
+        evidence->accounts[TALLY_STATE_RUNNABLE] = fmin(stat->ready.mean, rest);
+    evidence->accounts[TALLY_ACCOUNT_UNSEEN] = rest - evidence->accounts[TALLY_STATE_RUNNABLE];
     evidence->faults = mean_of(stat, (const char *const[]){"page-faults", NULL});
     evidence->fault_ns = evidence->faults >= 0 ? tally_fault_cost() : -1;
     evidence->instructions =
@@ -45,9 +55,16 @@ void stat_print_verdict(const struct stat *stat)
     gather(stat, &evidence);
     if (stat->times[0].mean <= 0)
         return;
-    double on_cpu = 100 * evidence.accounts[TALLY_STATE_RUNNING] / stat->times[0].mean;
+    double per_cent = 100 / stat->times[0].mean;
+    double on_cpu = per_cent * evidence.accounts[TALLY_STATE_RUNNING];
     tally_judge(&evidence, &finding);
-    if (finding.verdict == TALLY_VERDICT_BALANCED)
+    if (finding.verdict == TALLY_VERDICT_BALANCED && is_ready_told(stat))
+        fprintf(stat->table.out,
+                "Waiting: %.0f %% of the elapsed time, and ready without a CPU: %.0f %%; "
+                "\"tallystack diagnose -- PROGRAM\" tells for what.\n",
+                per_cent * evidence.accounts[TALLY_ACCOUNT_UNSEEN],
+                per_cent * evidence.accounts[TALLY_STATE_RUNNABLE]);
+    else if (finding.verdict == TALLY_VERDICT_BALANCED)
         fprintf(
             stat->table.out,
             "Waiting, or ready without a CPU: %.0f %% of the elapsed time; \"tallystack diagnose "

@@ -2,11 +2,13 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/witness.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -82,7 +84,8 @@ static _Noreturn void run_child(int go, int failed, char *const argv[], char *co
 int tally_launch_prepare(struct tally_launch *launch, char *const argv[], char *const envp[])
 {
     int go[2], failed[2];
-    *launch = (struct tally_launch){.program = argv[0], .go = -1, .failed = -1};
+    *launch = (struct tally_launch){
+        .program = argv[0], .go = -1, .failed = -1, .cpu_ns = -1, .ready_ns = -1};
     if (pipe2(go, O_CLOEXEC) < 0)
         return tally_error("cannot make a pipe: %s.", strerror(errno));
     if (pipe2(failed, O_CLOEXEC) < 0) {
@@ -133,16 +136,31 @@ int tally_launch_go(struct tally_launch *launch, int *exit_status)
     return tally_error("cannot run \"%s\": %s.", launch->program, strerror(error));
 }
 
+static void read_accounts(struct tally_launch *launch)
+{
+    char path[64];
+    size_t size;
+    snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)launch->pid);
+    char *text = tally_read_file(path, &size);
+    if (!text || sscanf(text, "%lf %lf", &launch->cpu_ns, &launch->ready_ns) != 2)
+        launch->cpu_ns = launch->ready_ns = -1;
+    free(text);
+}
+
 int tally_launch_wait(struct tally_launch *launch, bool block, int *exit_status,
                       struct rusage *usage)
 {
-    int status;
-    pid_t got;
+    siginfo_t ended = {0};
+    int status = 0, got;
     do
-        got = wait4(launch->pid, &status, block ? 0 : WNOHANG, usage);
-    while (got < 0 && errno == EINTR && block);
-    if (got == 0 || (got < 0 && errno == EINTR))
+        got = waitid(P_PID, (id_t)launch->pid, &ended, WEXITED | WNOWAIT | (block ? 0 : WNOHANG));
+    while (got < 0 && errno == EINTR);
+    if (got == 0 && !ended.si_pid)
         return 0;
+    if (got == 0) {
+        read_accounts(launch);
+        got = wait4(launch->pid, &status, 0, usage);
+    }
     if (got < 0)
         return tally_error("cannot wait for the program: %s.", strerror(errno));
     launch->pid = 0;

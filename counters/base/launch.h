@@ -27,6 +27,9 @@ struct tally_launch {
     int go;     /* write end of the pipe that releases the child; -1 when closed */
     int failed; /* read end of the pipe on which a failed exec reports its errno; -1 when closed */
     struct sigaction *saved;
+    /* Of its main thread, when it has ended: time on a CPU, and ready without one; negative where
+     * the kernel does not tell. */
+    double cpu_ns, ready_ns;
 };
 
 /*

@@ -637,3 +637,19 @@ def test_full_disk_is_noticed(tallystack):
 def test_groups_are_listed_alone(run_cli, beside):
     done = run_cli(["list", "--groups", beside])
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (125, "", 1)
+
+
+def test_a_program_without_a_cpu_is_starved(run_cli, python):
+    """The kernel tells how long the main thread was ready to run, and stat whether that is most."""
+    cpu = min(os.sched_getaffinity(0))
+    loop = ["taskset", "-c", str(cpu), python, "-c"]
+    rivals = [subprocess.Popen([*loop, "while True: pass"]) for _ in range(2)]
+    try:
+        done = run_cli(["stat", "-e", "task-clock", *loop, "sum(range(10_000_000))"])
+    finally:
+        for rival in rivals:
+            rival.kill()
+            rival.wait()
+    assert "\nstarved (no CPU to run on): " in done.stderr, done.stderr
+    asleep = run_cli(["stat", "-e", "task-clock", "sleep", "0.3"]).stderr
+    assert "\nWaiting: " in asleep and "ready without a CPU: " in asleep, asleep
