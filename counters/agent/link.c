@@ -94,14 +94,16 @@ uint64_t link_find_symbol(const char *name)
 /* "3.10.13 (main, ...)": interpreters before 3.11 have no Py_Version. */
 static uint32_t version_from_text(const char *text)
 {
-    unsigned major = 0, minor = 0;
-    while (*text >= '0' && *text <= '9')
-        major = major * 10 + (unsigned)(*text++ - '0');
-    if (*text++ != '.')
-        return 0;
-    while (*text >= '0' && *text <= '9')
-        minor = minor * 10 + (unsigned)(*text++ - '0');
-    return major << 24 | minor << 16;
+    uint32_t version = 0;
+    for (int shift = 24; shift > 0; shift -= 8) {
+        uint32_t number = 0;
+        while (*text >= '0' && *text <= '9')
+            number = number * 10 + (uint32_t)(*text++ - '0');
+        version |= number << shift;
+        if (shift > 8 && *text++ != '.')
+            return 0;
+    }
+    return version;
 }
 
 static const char *unknown_build(uint64_t code_type, uint64_t type_type)

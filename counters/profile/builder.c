@@ -102,11 +102,6 @@ uint32_t build_thread(struct builder *builder, uint32_t process, uint32_t tid, c
     return index;
 }
 
-static void format_version(char *out, size_t size, uint32_t hex)
-{
-    snprintf(out, size, "%u.%u.%u", hex >> 24, hex >> 16 & 255, hex >> 8 & 255);
-}
-
 uint32_t build_process(struct builder *builder, const struct tally_image_header *header)
 {
     struct tally_profile *profile = builder->profile;
@@ -139,9 +134,11 @@ void build_python(struct tally_profile *profile, uint32_t hex)
     struct tally_buffer text = {0};
     if (!hex)
         return;
-    format_version(version, sizeof(version), hex);
-    if (strstr(profile->python, version))
-        return;
+    size_t size = (size_t)snprintf(version, sizeof(version), "%u.%u.%u", hex >> 24, hex >> 16 & 255,
+                                   hex >> 8 & 255);
+    for (const char *at = profile->python; (at = strstr(at, version)); at += size)
+        if (!at[size] || at[size] == ',')
+            return;
     tally_buffer_printf(&text, "%s%s%s", profile->python, *profile->python ? ", " : "", version);
     free(profile->python);
     profile->python = text.data;

@@ -205,6 +205,14 @@ def test_unsupported_child_is_left_alone(record, python, debug_python, workloads
     done.assert_sums_close()
 
 
+def test_the_version_of_an_old_interpreter(record, tmp_path, build_c, kernel_events):
+    """It has no number for it, but a text."""
+    (tmp_path / "old.c").write_text("const char *Py_GetVersion(void) { return \"3.10.13 (x)\"; }\n"
+                                    "int PyCode_Type;\nint main(void) { return 0; }\n")
+    old = build_c(tmp_path / "old.c", "-rdynamic")
+    assert "\npython: 3.10.13; " in record("sh", "-c", f"{old}; true").report()
+
+
 @pytest.mark.parametrize("interpreter", ["python", "debug_python"])
 def test_native(record, interpreter, request, workloads, kernel_events):
     done = record(request.getfixturevalue(interpreter), workloads / "fresh_pages.py", "1000",

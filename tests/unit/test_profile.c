@@ -289,6 +289,20 @@ static void test_derived_events(void **state)
     close_profile(&opened, fake);
 }
 
+static void test_versions_are_named_once(void **state)
+{
+    static const uint32_t versions[] = {0x030c0bf0, 0x030c01f0, 0x030c0bf0, 0x030c01f0};
+    struct fake_recording *fake;
+    struct opened opened;
+    (void)state;
+    start(&fake, 50)->header.python = versions[0];
+    for (uint32_t i = 1; i < 4; i++)
+        fake_image(fake, 100 + i, "python3\nprogram.py")->header.python = versions[i];
+    open_profile(&opened, fake, TALLY_VIEW_FUNCTION);
+    assert_string_equal(opened.profile->python, "3.12.11, 3.12.1");
+    close_profile(&opened, fake);
+}
+
 /* What is the program itself, in it and in its workers. */
 static void test_main_module(void **state)
 {
@@ -372,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_unknown_nodes_and_code_are_lost),
         cmocka_unit_test(test_bracketed_nodes),
         cmocka_unit_test(test_derived_events),
+        cmocka_unit_test(test_versions_are_named_once),
         cmocka_unit_test(test_main_module),
         cmocka_unit_test(test_images_of_one_process),
         cmocka_unit_test(test_names_are_made_printable),
