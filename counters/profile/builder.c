@@ -128,6 +128,14 @@ uint32_t build_process(struct builder *builder, const struct tally_image_header 
     return (uint32_t)at;
 }
 
+void build_process_name(struct builder *builder, uint32_t main_thread)
+{
+    const struct tally_profile_thread *thread = &builder->profile->threads[main_thread];
+    struct tally_process *process = &builder->profile->processes[thread->process];
+    free(process->name);
+    process->name = tally_strdup(thread->name);
+}
+
 void build_python(struct tally_profile *profile, uint32_t hex)
 {
     char version[24];

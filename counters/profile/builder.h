@@ -65,6 +65,9 @@ void build_exact(struct builder *builder, uint32_t thread, const char *name, int
 uint32_t build_thread(struct builder *builder, uint32_t process, uint32_t tid, const char *name);
 uint32_t build_process(struct builder *builder, const struct tally_image_header *header);
 
+/* A process is named as its first thread is in the end. */
+void build_process_name(struct builder *builder, uint32_t main_thread);
+
 /* What the kernel told of a thread when it began or ended, in the image. */
 void build_lifetime(struct builder *builder, uint32_t process, uint32_t image,
                     const struct tally_life *life);

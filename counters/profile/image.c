@@ -338,8 +338,7 @@ static void read_slot(struct builder *builder, struct image_state *state,
         const char *name = i < sizeof(names) / sizeof(names[0]) ? names[i] : "[lost]";
         slot.special[i] = build_special_path(builder, i == TALLY_NODE_NATIVE ? nothing : name);
     }
-    slot.thread = build_thread(builder, state->process, state->image->header->pid,
-                               state->image->header->comm);
+    slot.thread = build_thread(builder, state->process, state->image->header->pid, "");
     each_record(builder, state, stream, &slot, false);
     free(slot.paths);
 }
@@ -397,6 +396,7 @@ void image_read(struct builder *builder, uint32_t number, double *seen)
         remainder_of_image(builder, &state, main_thread, seen);
     if (image->waits)
         read_waits(builder, &state, nothing);
+    build_process_name(builder, main_thread);
     release_codes(&state);
     tally_index_release(&state.lives);
     free(state.life);

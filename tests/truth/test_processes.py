@@ -314,6 +314,32 @@ def test_each_process_has_its_own_time(python, record, tmp_path):
     assert rows[pid]["self"] == pytest.approx(float(seconds) * 1e9, rel=0.1)
 
 
+RENAMED = """
+import ctypes, os, threading
+PR_SET_NAME = 15
+rename = ctypes.CDLL(None).prctl
+rename(PR_SET_NAME, b"master")
+thread = threading.Thread(target=bytes, args=(1 << 20,))
+thread.start()
+thread.join()
+if not os.fork():
+    rename(PR_SET_NAME, b"worker")
+    raise SystemExit
+os.wait()
+"""
+
+
+def test_processes_have_their_last_names(python, record):
+    """As prefork servers give them, with other threads' records behind the first one's."""
+    done = record(python, "-W", "ignore", "-c", RENAMED)
+    for view in ("process", "thread"):
+        names = {row["process"].split()[1] for row in done.rows(view)}
+        assert names == {"master", "worker"}
+    firsts = {row["thread"].split()[1] for row in done.rows("thread")
+              if row["thread"] == row["process"]}
+    assert firsts == {"master", "worker"}
+
+
 def test_names_beyond_ascii(any_python, record, tmp_path, workloads):
     folder = tmp_path / "Maß und Zahl – 計測"
     folder.mkdir()
