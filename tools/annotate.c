@@ -128,6 +128,14 @@ static void split_lines(struct source *source, const char *text)
     }
 }
 
+static void say_text_is_left_out(const struct source *source, const char *why)
+{
+    fprintf(stderr,
+            "tallystack annotate: %s %s; counts are shown without its text, since they would stand "
+            "beside the wrong lines.\n",
+            source->file, why);
+}
+
 static void read_source(struct source *source, const struct annotate *annotate)
 {
     size_t size;
@@ -144,12 +152,18 @@ static void read_source(struct source *source, const struct annotate *annotate)
     free(text);
     if (state == TALLY_SOURCE_SAME)
         return;
-    fprintf(stderr,
-            "tallystack annotate: %s %s; counts are shown without its text, since they would stand "
-            "beside the wrong lines.\n",
-            source->file,
-            state == TALLY_SOURCE_CHANGED ? "has changed since it was recorded"
-                                          : "may have changed, which the recording cannot tell");
+    say_text_is_left_out(source, state == TALLY_SOURCE_CHANGED
+                                     ? "has changed since it was recorded"
+                                     : "may have changed, which the recording cannot tell");
+}
+
+static void forget_text(struct source *source)
+{
+    for (size_t i = 0; i < source->line_count; i++)
+        free(source->lines[i]);
+    free(source->lines);
+    source->lines = NULL;
+    source->line_count = 0;
 }
 
 static uint32_t last_line(const struct tally_view *view, const struct source *source)
@@ -255,6 +269,11 @@ static void show_source(const struct tally_view *view, const struct annotate *an
     struct source source = {.file = file};
     read_source(&source, annotate);
     uint32_t last = last_line(view, &source);
+    if (source.line_count && last > source.line_count) {
+        say_text_is_left_out(&source,
+                             "has fewer lines than the code that names it, as of templates");
+        forget_text(&source);
+    }
     bool *is_hit = tally_alloc_zeroed(last + 1, sizeof(*is_hit));
     struct tally_row *sums = tally_alloc_zeroed(last + 1, sizeof(*sums));
     struct tally_row_value *values = tally_alloc_zeroed((last + 1) * events, sizeof(*values));
@@ -285,9 +304,7 @@ static void show_source(const struct tally_view *view, const struct annotate *an
     free(is_hit);
     free(sums);
     free(values);
-    for (size_t i = 0; i < source.line_count; i++)
-        free(source.lines[i]);
-    free(source.lines);
+    forget_text(&source);
 }
 
 static bool was_seen(const struct tally_view *view, const struct annotate *annotate, size_t index)

@@ -54,6 +54,17 @@ def test_another_source_is_not_shown(record, python, program, annotate, kernel_e
     assert 1000 <= next(int(row["self"]) for row in rows if row["line"] == "5") <= 1002
 
 
+def test_template_is_not_shown(record, python, program, annotate, tmp_path, kernel_events):
+    """Template engines compile other text than their file's, in its name."""
+    program.write_text("<p>\n")
+    engine = tmp_path / "engine.py"
+    engine.write_bytes(b"exec(compile(%r, %r, 'exec'))" % (b"".join(LINES), str(program)))
+    rows, said = annotate(record(python, engine))
+    assert "has fewer lines than the code" in said and said.count("\n") == 1
+    assert {row["text"] for row in rows} == {""}
+    assert 1000 <= next(int(row["self"]) for row in rows if row["line"] == "5") <= 1002
+
+
 def test_sources_in_an_archive(record, python, program, annotate, tmp_path, kernel_events):
     archive = tmp_path / "program.zip"
     with zipfile.ZipFile(archive, "w") as out:
