@@ -17,7 +17,7 @@ def recorder():
 
 
 def brief():
-    """3000 threads, one after the other, that live about 1 ms."""
+    """3000 threads, one after the other, that live about 1 ms: join() does not wait for their end."""
     least, most, states = [], [], []
 
     def live():
@@ -30,6 +30,8 @@ def brief():
         thread = threading.Thread(target=live)
         thread.start()
         thread.join()
+        while os.path.exists(f"/proc/self/task/{thread.native_id}"):
+            os.sched_yield()
         most.append(time.monotonic() - begin)
         if number % 1000 == 999:
             states.append(recorder())
