@@ -52,8 +52,8 @@ static int run_program(struct record *record, struct tally_session *session,
                        stop_reason(news.stopped));
     if (news.outliving)
         tally_run_note(&record->run,
-                       "%" PRIu32 " processes outlived the program; what they did after its end is "
-                       "not in the recording.",
+                       "processes that outlived the program: %" PRIu32 "; what they did after its "
+                       "end is not in the recording.",
                        news.outliving);
     record->run.watch_ns = news.watch_ns;
     uint64_t tick_samples = tally_throttle_tick_samples();

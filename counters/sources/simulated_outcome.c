@@ -142,7 +142,7 @@ static void add_notes(struct tally_run *run, const struct totals *totals, const 
 {
     if (totals->killed || totals->running)
         tally_run_note(run,
-                       "%" PRIu32 " processes were killed and %" PRIu32 " outlive the program: "
+                       "processes killed: %" PRIu32 ", that outlive the program: %" PRIu32 "; "
                        "what they did after their last report is not counted (one comes every 5 "
                        "seconds, or less often).",
                        totals->killed, totals->running);

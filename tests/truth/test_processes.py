@@ -149,7 +149,7 @@ def test_child_that_outlives_the_run(python, record, tmp_path, workloads):
     done = record(python, "-B", "daemon.py", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     before = done.report("--csv")
     done.assert_sums_close()
-    assert any(note.startswith("1 processes outlived") for note in done.run()["notes"])
+    assert any(note.startswith("processes that outlived the program: 1; ") for note in done.run()["notes"])
     for _ in range(100):
         if (tmp_path / "end").exists():
             break

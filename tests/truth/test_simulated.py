@@ -311,8 +311,8 @@ KILLED = """
 
 
 @pytest.mark.parametrize("how, note", [
-    ("killed", "1 processes were killed and 0 outlive the program"),
-    ("survived", "0 processes were killed and 1 outlive the program"),
+    ("killed", "processes killed: 1, that outlive the program: 0; "),
+    ("survived", "processes killed: 0, that outlive the program: 1; "),
 ])
 def test_killed_processes_keep_what_they_reported(simulate, python, run_cli, read_csv, write, how,
                                                   note):
