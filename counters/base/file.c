@@ -2,18 +2,35 @@
 
 #include "base/buffer.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* Opened without waiting for somebody to write into it. */
+static FILE *open_regular(const char *path)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+        return fdopen(fd, "r");
+    close(fd);
+    errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    return NULL;
+}
 
 char *tally_read_file(const char *path, size_t *size)
 {
     struct tally_buffer content = {0};
     char part[65536];
     size_t got;
-    FILE *in = fopen(path, "re");
+    FILE *in = open_regular(path);
     if (!in)
         return NULL;
     tally_buffer_append(&content, "", 0);

@@ -4,7 +4,10 @@
 
 #include <stddef.h>
 
-/* The content, NUL-terminated, which the caller frees; NULL with errno when it cannot be read. */
+/*
+ * The content of a regular file, NUL-terminated, which the caller frees; NULL with errno when it
+ * cannot be read. Of a pipe or device nothing is read.
+ */
 char *tally_read_file(const char *path, size_t *size);
 
 /*

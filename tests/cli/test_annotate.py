@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import subprocess
 import zipfile
 
 import pytest
@@ -73,3 +75,14 @@ def test_sources_in_an_archive(record, python, program, annotate, tmp_path, kern
     rows, said = annotate(record(python, archive))
     assert "program.zip/program.py cannot be read" in said
     assert 1000 <= next(int(row["self"]) for row in rows if row["line"] == "5") <= 1002
+
+
+def test_sources_that_can_be_read_once(record, python, run_cli, tmp_path, kernel_events):
+    """A program from a pipe is over when it is recorded: nobody waits for it to come again."""
+    program, pipe = tmp_path / "program.py", tmp_path / "pipe.py"
+    program.write_bytes(b"".join(LINES[1:4]) + b"    memory[page * 4096] = 1")
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cp", program, pipe]):
+        done = record(python, pipe, timeout=20)
+    shown = run_cli(["annotate", "-i", done.path, "pipe.py"], timeout=20)
+    assert (shown.returncode, "cannot be read" in shown.stderr) == (0, True)
