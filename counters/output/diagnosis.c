@@ -18,8 +18,9 @@ static double wall_of(const struct tally_evidence *evidence)
 
 /* What each account is called in a sentence. */
 static const char *const account_words[TALLY_ACCOUNTS] = {
-    "on a CPU", "ready, no CPU", "asleep",   "files",       "sockets",         "pipes",
-    "locks",    "the GIL",       "children", "event loops", "cause not known", "not looked at"};
+    "on a CPU",        "ready, no CPU",       "asleep",  "files",    "sockets",
+    "pipes",           "locks or conditions", "the GIL", "children", "event loops",
+    "cause not known", "not looked at"};
 
 static void print_place(FILE *out, const struct tally_diagnosis *diagnosis)
 {

@@ -52,7 +52,8 @@ const char *const tally_verdict_advice[TALLY_VERDICTS] = {
     ("The process at the other end of the pipe is slower: look at it, or read and write in larger "
      "pieces."),
     "The program waits for time to pass: wait for the event itself instead, or shorter.",
-    "Hold the lock for less time, divide what it protects, or give each thread its own.",
+    ("Hold the lock for less time, or divide what it protects; of a condition or an event, see "
+     "what sets it so late, unless its time-out is a pause."),
     "Threads that run Python take turns: use processes, or native code that releases the GIL.",
     "The program waits for child processes: look at these, or run several at once.",
     "Other threads or programs had the CPUs: give it more of them, or run fewer things at once.",
@@ -194,7 +195,7 @@ static const struct group {
     {BIT(TALLY_STATE_CHILD), TALLY_VERDICT_CHILD, "wall time waiting for child processes"},
     {BIT(TALLY_STATE_OTHER) | BIT(TALLY_ACCOUNT_UNSEEN), TALLY_VERDICT_BALANCED,
      "wall time waiting for what is not known"},
-    {BIT(TALLY_STATE_LOCK), TALLY_VERDICT_LOCK, "wall time waiting for locks"},
+    {BIT(TALLY_STATE_LOCK), TALLY_VERDICT_LOCK, "wall time waiting for locks and conditions"},
     {BIT(TALLY_STATE_GIL), TALLY_VERDICT_GIL, "wall time waiting for the GIL"},
     {BIT(TALLY_STATE_RUNNABLE), TALLY_VERDICT_STARVED, "wall time ready to run, without a CPU"},
 };
