@@ -63,7 +63,7 @@ enum tally_image_flag {
     TALLY_IMAGE_UNKNOWN = 4, /* the simulator did not know an instruction, which raised SIGILL */
     TALLY_IMAGE_LEFT = 8,    /* it ended for a program, executed, that could not be simulated */
     TALLY_IMAGE_CLOSED = 16, /* by the recorder, whose run is over: nothing is written any more */
-    TALLY_IMAGE_INTERPRETERS = 32, /* it ran subinterpreters */
+    TALLY_IMAGE_INTERPRETERS = 32, /* it ran subinterpreters, not told apart */
     TALLY_IMAGE_REWRITTEN = 64,    /* `first_chunk` holds, and `after` while it runs */
 };
 

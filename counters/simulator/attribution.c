@@ -49,7 +49,7 @@ static void note_stay(const struct thread *thread)
     struct stay *stay = &attribution_stay;
     stay->ip_slot = NULL;
     if (!layout || !thread->tstate || thread->is_pending || !thread->depth || thread->looks_left ||
-        !thread->holder || thread->uncounted_ip)
+        thread->tstate_count || !thread->holder || thread->uncounted_ip)
         return;
     const struct level *top = &thread->levels[thread->depth - 1];
     const struct code *code = top->context->code;
@@ -115,6 +115,8 @@ static void watch(const struct thread *thread, uint8_t value)
     if (thread->frame)
         mark(thread->frame + layout->frame_ip, value);
     mark(thread->tstate + layout->tstate_frame, value);
+    for (uint32_t i = 0; i < thread->tstate_count; i++)
+        mark(thread->tstates[i] + layout->tstate_frame, value);
     if (layout->frame_by_cframe && thread->holder)
         mark(thread->holder + layout->cframe_frame, value);
 }
@@ -328,6 +330,7 @@ static void settle(struct thread *thread)
 }
 
 static void search(struct thread *thread);
+static bool change_by_choice(struct thread *thread);
 
 static void enter_slot(struct thread *thread, uint64_t holder, uint64_t frame)
 {
@@ -367,6 +370,8 @@ void attribution_look(uint64_t site)
     if (thread->looks_left)
         search(thread);
     if (!attribution.layout || !thread->tstate)
+        return;
+    if (thread->tstate_count && change_by_choice(thread))
         return;
     uint64_t holder = thread->holder;
     uint64_t frame = current_frame(thread, &holder);
@@ -473,31 +478,65 @@ void attribution_set_tstate(uint64_t tstate)
         attribution_look(0);
 }
 
-/* From 3.15 on a thread state is bound by a thread-local variable. It is in the interpreter's list
- * with the thread's number, which is stored about when it becomes known to the thread. */
-enum { FIRST_LOCAL = 0x030f, LOOKS_MOST = 100000 };
+/*
+ * From 3.15 on a thread state is bound by a thread-local variable. It is in the interpreter's list
+ * with the thread's number, which is stored about when it becomes known to the thread. A thread
+ * that runs subinterpreters has several: newer interpreters are run by functions of older ones, so
+ * that it is in the newest where it has frames.
+ */
+enum { FIRST_LOCAL = 0x030f, LOOKS_MOST = 100000, LOOKS_FOR_MORE = 500 };
 
 void attribution_search(void)
 {
     struct thread *thread = attribution.thread;
-    if (!attribution.layout || attribution.layout->version < FIRST_LOCAL || thread->tstate)
+    if (!attribution.layout || attribution.layout->version < FIRST_LOCAL)
         return;
-    thread->looks_left = LOOKS_MOST;
+    thread->looks_left = thread->tstate ? LOOKS_FOR_MORE : LOOKS_MOST;
     attribution_stay.ip_slot = NULL;
     VG_(memset)(attribution_watched, 1, sizeof(attribution_watched));
     choose_version(thread);
 }
 
+static uint64_t list_tstates(struct thread *thread)
+{
+    uint64_t chosen = 0;
+    watch(thread, 0);
+    thread->tstate_count = tstates_list(thread->tid, thread->tstates, OUTERS);
+    for (uint32_t i = 0; i < thread->tstate_count && !chosen; i++)
+        if (skip_foreign(guest_word(thread->tstates[i] + attribution.layout->tstate_frame)))
+            chosen = thread->tstates[i];
+    if (!chosen && thread->tstate_count)
+        chosen = thread->tstates[0];
+    if (thread->tstate_count == 1 && chosen == thread->tstate)
+        thread->tstate_count = 0;
+    watch(thread, 1);
+    return chosen;
+}
+
+/* Whether it is another one than it was. */
+static bool change_by_choice(struct thread *thread)
+{
+    uint64_t chosen = list_tstates(thread);
+    if (!chosen || chosen == thread->tstate)
+        return false;
+    attribution_set_tstate(chosen);
+    return true;
+}
+
 static void search(struct thread *thread)
 {
-    uint64_t tstate = tstates_find(thread->tid);
-    if (!tstate && --thread->looks_left > 0)
+    uint64_t chosen = list_tstates(thread);
+    bool is_first = chosen && !thread->tstate;
+    if (!is_first && --thread->looks_left > 0) {
+        VG_(memset)(attribution_watched, 1, sizeof(attribution_watched));
         return;
+    }
     thread->looks_left = 0;
     VG_(memset)(attribution_watched, 0, sizeof(attribution_watched));
+    watch(thread, 1);
     choose_version(thread);
-    if (tstate)
-        attribution_set_tstate(tstate);
+    if (is_first)
+        attribution_set_tstate(chosen);
 }
 
 void attribution_reset(void)

@@ -71,8 +71,10 @@ struct thread {
     uint32_t base; /* the levels below it are of outer thread states */
     struct outer outers[OUTERS];
     uint32_t outer_count;
-    uint64_t jumped_from; /* outside of --within: frame before, if this one was no call of it */
-    uint32_t within;      /* levels up to the first that is the function of --within; 0: none is */
+    uint64_t tstates[OUTERS]; /* among which `tstate` is to be chosen at each look */
+    uint32_t tstate_count;    /* 0: it is not */
+    uint64_t jumped_from;     /* outside of --within: frame before, if this one was no call of it */
+    uint32_t within; /* levels up to the first that is the function of --within; 0: none is */
     struct cell *root;
     struct cell **cells; /* all of them; a parent comes before its children */
     uint32_t cell_count, cell_room;
@@ -130,8 +132,8 @@ void attribution_close(void);
 /* The same; code of another C function runs from here on. */
 void attribution_enter_native(const struct native *native);
 void attribution_set_tstate(uint64_t tstate);
-/* Looks for the thread state of a thread that will soon have one, where the interpreter does not
- * bind it by a call that agent/simulated.c sees. */
+/* Looks for the thread state of a thread that will soon have one, or one more, where the
+ * interpreter does not bind it by a call that agent/simulated.c sees. */
 void attribution_search(void);
 /* Sets all counts back; in the child of a fork, and after an image was written. */
 void attribution_reset(void);

@@ -15,7 +15,7 @@ struct image_options {
     char refusal[128];                  /* an interpreter that is not supported; else empty */
     uint32_t refused_version;           /* of it */
     bool has_unknown;                   /* an instruction that the core does not know was run */
-    bool has_interpreters;              /* more than one */
+    bool has_interpreters;              /* of which some may not be told apart */
     bool has_left;                      /* for a program that is not simulated */
 };
 

@@ -16,9 +16,12 @@
 #include "simulator/versions.h"
 #include "simulator/within.h"
 
+/* Before 3.12 nothing tells that a thread goes to the state that it has in another interpreter. */
 static void note_interpreter(void)
 {
-    image_options.has_interpreters = true;
+    enum { FIRST_TOLD = 0x030c };
+    if (attribution.layout && attribution.layout->version < FIRST_TOLD)
+        image_options.has_interpreters = true;
 }
 
 /* Code of another function may begin where a translation does, and where it follows a jump. */

@@ -12,29 +12,29 @@ enum {
     DEBUG_TSTATE_TID = 9,
 };
 
-static uint64_t find_in(uint64_t interpreter, uint32_t tid)
+static uint32_t list_in(uint64_t interpreter, uint32_t tid, uint64_t *out, uint32_t room)
 {
     const uint64_t *words = (const uint64_t *)attribution.runtime;
     const uint64_t *tstate_words = words + attribution.layout->debug_tstate;
     uint64_t tstate = guest_word(interpreter + words[DEBUG_THREADS]);
-    while (tstate && guest_readable(tstate + tstate_words[DEBUG_TSTATE_TID], 8)) {
+    uint32_t count = 0;
+    while (tstate && count < room && guest_readable(tstate + tstate_words[DEBUG_TSTATE_TID], 8)) {
         if (guest_word(tstate + tstate_words[DEBUG_TSTATE_TID]) == tid)
-            return tstate;
+            out[count++] = tstate;
         tstate = guest_word(tstate + tstate_words[DEBUG_TSTATE_NEXT]);
     }
-    return 0;
+    return count;
 }
 
-uint64_t tstates_find(uint32_t tid)
+uint32_t tstates_list(uint32_t tid, uint64_t *out, uint32_t room)
 {
     const uint64_t *words = (const uint64_t *)attribution.runtime;
     uint64_t interpreter = guest_word(attribution.runtime + words[DEBUG_INTERPRETERS]);
-    uint64_t tstate = 0;
-    /* The newest interpreter is the first. */
-    while (!tstate && interpreter && guest_readable(interpreter + words[DEBUG_THREADS], 8) &&
+    uint32_t count = 0;
+    while (count < room && interpreter && guest_readable(interpreter + words[DEBUG_THREADS], 8) &&
            guest_readable(interpreter + words[DEBUG_NEXT], 8)) {
-        tstate = find_in(interpreter, tid);
+        count += list_in(interpreter, tid, out + count, room - count);
         interpreter = guest_word(interpreter + words[DEBUG_NEXT]);
     }
-    return tstate;
+    return count;
 }

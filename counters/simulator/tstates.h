@@ -5,7 +5,10 @@
 
 #include <stdint.h>
 
-/* The thread state of the thread that the kernel numbers `tid`; 0: there is none yet. */
-uint64_t tstates_find(uint32_t tid);
+/*
+ * The thread states of the thread that the kernel numbers `tid`, one in each interpreter that it
+ * ran in, the newest interpreter's first. Returns how many were stored, at most `room`.
+ */
+uint32_t tstates_list(uint32_t tid, uint64_t *out, uint32_t room);
 
 #endif

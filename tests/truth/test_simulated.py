@@ -270,13 +270,15 @@ def test_subinterpreters(simulate, any_python, run_cli, write):
     run = simulate([any_python, program], "-e", "PAPI_TOT_INS,calls", by="function")
     assert run.sums() == run.totals
     assert (run.self_of("calls", "run"), run.self_of("calls", "work")) == (3, 3)
-    assert run.self_of("calls", "sub") in (0, 3)
+    is_told = any_python.version != "3.11"
+    assert run.self_of("calls", "sub") == (3 if is_told else 0)
+    assert not is_told or run.self_of("PAPI_TOT_INS", "sub") > 3 * 10 * 5000
     outside = run.self_of("PAPI_TOT_INS", "[native thread]")
     assert outside < 0.01 * run.totals["PAPI_TOT_INS"]
     (whole,) = [int(row["inclusive"]) for row in run.rows
                 if row["event"] == "PAPI_TOT_INS" and row["function"] == "run"]
     assert whole > 2 * run.self_of("PAPI_TOT_INS", "work")
-    assert "note: subinterpreters ran: " in run_cli(["report", "-i", "rec"]).stdout
+    assert is_told != ("note: subinterpreters ran: " in run_cli(["report", "-i", "rec"]).stdout)
 
 
 # A child that lives for ever, and reports: its own image says so.
