@@ -453,6 +453,7 @@ static void make_profile(struct tally_accounts *accounts)
     out->values = NULL;
     memset(out->lost, 0, sizeof(out->lost));
     memset(out->excess, 0, sizeof(out->excess));
+    memset(out->unfinished, 0, sizeof(out->unfinished));
     struct cells cells = {.profile = out};
     divide_running(&cells, accounts);
     place_waits(&cells, accounts);

@@ -110,9 +110,11 @@ struct tally_profile {
     uint64_t samples, handler_calls;
     double handler_ns;        /* time in the agent's handler, over all threads */
     uint64_t untimed_samples; /* of processes that were killed: their handler's time is not known */
-    double lost[TALLY_MAX_EVENTS];      /* in the row [lost] */
-    double unsampled[TALLY_MAX_EVENTS]; /* of that, for the sake of `gaps` */
-    unsigned gaps;                      /* of enum tally_gap, in any process */
+    double lost[TALLY_MAX_EVENTS];       /* in the row [lost] */
+    double unsampled[TALLY_MAX_EVENTS];  /* of that, for the sake of `gaps` */
+    double unfinished[TALLY_MAX_EVENTS]; /* after the last samples of threads: it is in the row
+                                            [start-up and exit], and may be any function's */
+    unsigned gaps;                       /* of enum tally_gap, in any process */
     double excess[TALLY_MAX_EVENTS]; /* what samples sum to beyond the run's total: of clocks whose
                                         total is the kernel's accounts, which are rounded */
     char *python;                    /* versions seen, as in "3.11.2, 3.13.5"; "" if none */

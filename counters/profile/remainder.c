@@ -85,6 +85,7 @@ void remainder_of_image(struct builder *builder, const struct image_state *state
         build_exact(builder, thread, "[lost]", event, lost * builder->factor_of[i]);
         build_exact(builder, thread, "[start-up and exit]", event, rest * builder->factor_of[i]);
         builder->profile->lost[event] += lost * builder->factor_of[i];
+        builder->profile->unfinished[event] += rest * fabs(builder->factor_of[i]);
         seen[event] += (state->written[i] + lost + rest) * builder->factor_of[i];
         note_startup(builder, state, i, larger(counted[i], state->written[i]));
     }

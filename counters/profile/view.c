@@ -162,6 +162,16 @@ static void add_cell(struct maker *maker, size_t index)
         add_inclusive(maker, row_of_path(maker, path), values, mark);
 }
 
+/* What may be another row's though it is in the one of ends, or the other way round. */
+static double unfinished_of(const struct maker *maker, const struct row *row, size_t event,
+                            bool *is_ends)
+{
+    const char *name = maker->kind == TALLY_VIEW_MODULE ? row->shown.module : row->shown.function;
+    *is_ends = name && !strcmp(name, "[start-up and exit]");
+    bool is_apart = maker->kind != TALLY_VIEW_PROCESS && maker->kind != TALLY_VIEW_THREAD;
+    return is_apart ? maker->profile->unfinished[event] : 0;
+}
+
 static void finish_row(const struct maker *maker, const struct row *row,
                        struct tally_row_value *out)
 {
@@ -177,11 +187,18 @@ static void finish_row(const struct maker *maker, const struct row *row,
                                           .samples = value->samples};
         bool is_read = event->event.read_only;
         bool is_count = !is_read && !value->samples && value->exact != 0; /* of a bracketed row */
+        bool is_ends = false;
+        double unfinished = is_read ? 0 : unfinished_of(maker, row, i, &is_ends);
         double lost = is_count ? 0 : maker->profile->lost[i];
-        out[i].is_exact = is_count || (tally_run_is_exact(event) && lost <= 0);
+        out[i].is_exact =
+            is_count ? unfinished <= 0 || !is_ends : tally_run_is_exact(event) && lost <= 0;
         out[i].has_interval = !is_read;
         if (!is_read && !tally_run_is_exact(event) && !is_count)
             tally_interval(value, &pools[i], &out[i].low, &out[i].high);
+        if (unfinished > 0 && is_ends)
+            out[i].low = fmax(0, out[i].low - unfinished);
+        else if (!is_count)
+            lost += unfinished;
         /* All that is lost may have been this row's. */
         out[i].high =
             fmin(out[i].high + lost, fmax(amount_of(&maker->profile->totals[i]), out[i].high));

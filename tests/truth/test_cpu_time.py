@@ -53,6 +53,20 @@ def test_shares_of_100_runs(record, any_python, workloads, how, shares):
     assert min(counts) >= 90, counts
 
 
+def test_what_is_not_sampled_yet_may_be_any_rows(record, python):
+    """Of a few samples: what came after the last is in the row of ends, but is not said to be its."""
+    script = ("import time\ndef main():\n while time.thread_time() < 0.27: sum(range(100))\nmain()\n"
+              "print(time.thread_time())")
+    done = record(python, "-S", "-c", script, options=("-e", "task-clock", "-F", "10"))
+    rows = {row["function"]: row for row in done.rows()}
+    main, ends = rows["main"], rows["[start-up and exit]"]
+    assert main["self_low"] < 0.25e9 < main["self_high"]
+    assert ends["self_low"] < 0.02e9 < ends["self"] == ends["self_high"]
+    assert not [line for line in done.report().splitlines()
+                if "[start-up and exit]" in line and "exact " in line]
+    done.assert_sums_close()
+
+
 @pytest.mark.parametrize("how, shares", [("functions", "5:3:1"), ("threads", "2:1")])
 def test_intervals_are_of_a_use(record, python, workloads, how, shares):
     """An interval that holds the truth because it holds everything would be of none."""
