@@ -52,12 +52,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         record->group = arg;
         break;
     case 'F':
+        record->sampling = "-F";
         failed = tally_parse_count(arg, "the frequency", &record->frequency);
         if (!failed && (record->frequency < 1 || record->frequency > HIGHEST_FREQUENCY))
             failed = tally_error("the frequency must be from 1 to %d samples per second.",
                                  HIGHEST_FREQUENCY);
         break;
     case 'I':
+        record->sampling = "-I";
         failed = tally_parse_count(arg, "the interval", &record->interval_ms);
         if (!failed && record->interval_ms < 1)
             failed = tally_error("the interval must be at least 1 millisecond.");
@@ -70,6 +72,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case OPTION_SOURCE:
         record->source = arg;
+        if (strcmp(arg, "auto") != 0)
+            record->sampling = "--source";
         if (strcmp(arg, "auto") != 0 && strcmp(arg, "software") != 0 &&
             strcmp(arg, "hardware") != 0 && strcmp(arg, "clock") != 0)
             failed = tally_error("there is no source \"%s\"; the sources are auto, software, "
@@ -77,12 +81,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
                                  arg);
         break;
     case OPTION_MAX_SIZE:
+        record->sampling = "--max-size";
         failed = tally_parse_size(arg, "the size", &record->max_size);
         break;
     case OPTION_SIMULATE:
         record->simulate = arg ? arg : "generic";
         break;
     case OPTION_WATCH:
+        record->sampling = "--watch";
         failed = tally_parse_count(arg, "the share of a CPU", &record->watch_percent);
         if (!failed && record->watch_percent > 100)
             failed = tally_error("the share of a CPU must be from 0 to 100 per cent.");
@@ -91,6 +97,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         record->within = arg;
         break;
     case OPTION_NATIVE:
+        record->sampling = "--native";
         record->is_native = true;
         break;
     case ARGP_KEY_ARG:

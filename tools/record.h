@@ -37,6 +37,7 @@ struct record {
     uint64_t frequency, interval_ms, max_size;
     uint64_t watch_percent; /* of one CPU, for seeing what threads wait for */
     bool is_native, is_quiet;
+    const char *sampling; /* an option that was given and means nothing in a simulation, or NULL */
     char **argv;
 
     char *names; /* of the events of `group` that can be had */

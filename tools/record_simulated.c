@@ -4,14 +4,13 @@
 
 #include "base/error.h"
 
-#include <string.h>
-
 int record_choose_simulated(struct record *record)
 {
     if (record->within && !*record->within)
         return tally_error("name the function after --within, as in --within=Class.method.");
-    if (strcmp(record->source, "auto") != 0 || record->interval_ms || record->is_native)
-        return tally_error("--simulate goes with neither --source, --native nor -I.");
+    if (record->sampling)
+        return tally_error("--simulate does not go with %s: nothing is sampled, all is counted.",
+                           record->sampling);
     if (tally_model_load(&record->model, record->simulate) < 0)
         return TALLY_ERROR;
     return tally_simulated_events(record->events, &record->model, &record->run, &record->list);

@@ -192,8 +192,8 @@ static int add_named(struct tally_event_list *list, const char *name, size_t siz
     if (!event)
         return not_simulated(name, size);
     for (int i = 0; i < list->count; i++)
-        if (strlen(list->events[i].name) == size && !strncmp(list->events[i].name, name, size))
-            return tally_error("\"%s\" is asked for twice.", list->events[i].name);
+        if (find_event(list->events[i].name, strlen(list->events[i].name)) == event)
+            return tally_error("\"%s\" is asked for twice.", event->name);
     if (list->count == TALLY_MAX_EVENTS)
         return tally_error("at most %d events can be simulated in one run.", TALLY_MAX_EVENTS);
     if (lacks(model, event))

@@ -160,10 +160,20 @@ def test_list_of_what_is_simulated(run_cli, read_csv):
     assert done.returncode == 125 and "no simulated event matches" in done.stderr
 
 
+@pytest.mark.parametrize("option", [("-F", 100), ("-I", 10), ("--watch", 5), ("--max-size", "10K"),
+                                    ("--native",), ("--source", "hardware")])
+def test_options_of_sampling_are_refused(run_cli, tmp_path, option):
+    done = run_cli(["record", "--simulate", *option, "--", "true"])
+    assert (done.returncode, done.stderr.count("\n")) == (125, 1)
+    assert f"--simulate does not go with {option[0]}" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("events, message", [
     ("PAPI_L1_DMC", '"PAPI_L1_DMC" is not simulated; near to it: PAPI_L1_DCM, '),
     ("page-faults", '"page-faults" is not simulated; "tallystack list --simulate" shows'),
     ("PAPI_BR_INS,instructions,PAPI_BR_INS", '"PAPI_BR_INS" is asked for twice.'),
+    ("instructions,PAPI_TOT_INS", '"PAPI_TOT_INS" is asked for twice.'),
     ("instructions:1000", "write instructions for "),
     ("PAPI_TOT_CYC", "estimated-cycles is a weighted sum"),
     ("instructions,", ""),
