@@ -234,6 +234,15 @@ static enum tally_state state_of_fcntl(uint64_t command)
     return command == F_SETLKW || command == F_OFD_SETLKW ? TALLY_STATE_LOCK : TALLY_STATE_FILE;
 }
 
+/* Of a named pipe it waits for the other end. */
+static enum tally_state state_of_open(const struct tally_eye *eye)
+{
+    char function[64];
+    bool is_pipe = read_file(eye, -1, "wchan", function, sizeof(function)) > 0 &&
+                   tally_state_of_wchan(function) == TALLY_STATE_PIPE;
+    return is_pipe ? TALLY_STATE_PIPE : TALLY_STATE_FILE;
+}
+
 static enum tally_state state_of_call(const struct tally_eye *eye, long number,
                                       const uint64_t args[6])
 {
@@ -294,6 +303,11 @@ static enum tally_state state_of_call(const struct tally_eye *eye, long number,
     case SYS_sendmsg:
     case SYS_sendmmsg:
         return TALLY_STATE_SOCKET;
+#ifdef SYS_open
+    case SYS_open:
+#endif
+    case SYS_openat:
+        return state_of_open(eye);
     case SYS_ioctl:
     case SYS_rt_sigtimedwait:
     case SYS_rt_sigsuspend:
@@ -303,7 +317,7 @@ static enum tally_state state_of_call(const struct tally_eye *eye, long number,
     case SYS_exit:
     case SYS_exit_group:
         return TALLY_STATE_OTHER;
-    default: /* openat, fsync, pread64, getdents64, rename, io_uring_enter, ... */
+    default: /* fsync, pread64, getdents64, rename, io_uring_enter, ... */
         return TALLY_STATE_FILE;
     }
 }

@@ -8,9 +8,11 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +30,13 @@ static void wait_pipe(void)
 {
     char byte;
     (void)!read(pipe_fds[0], &byte, 1);
+}
+
+static char folder[] = "/tmp/look-XXXXXX", named_pipe[sizeof(folder) + 5];
+
+static void wait_named_pipe(void)
+{
+    close(open(named_pipe, O_RDONLY | O_CLOEXEC));
 }
 
 static void wait_socket(void)
@@ -174,6 +183,8 @@ static struct tally_seen seen_of(void (*wait)(void), enum tally_sight most, uint
         (void)!write(sockets[1], "x", 1);
     if (wait == wait_lock)
         sem_post(&never);
+    if (wait == wait_named_pipe)
+        close(open(named_pipe, O_WRONLY | O_CLOEXEC));
     pthread_join(thread, NULL);
     /* It is gone, as soon as the kernel has put it away. */
     for (int i = 0; i < 100 && tally_look_times(&eye, &times); i++)
@@ -189,16 +200,13 @@ static void test_states(void **state)
     static const struct {
         void (*wait)(void);
         enum tally_state state;
-    } cases[] = {{wait_asleep, TALLY_STATE_SLEEP},
-                 {wait_pipe, TALLY_STATE_PIPE},
-                 {wait_socket, TALLY_STATE_SOCKET},
-                 {wait_one_polled, TALLY_STATE_SOCKET},
-                 {wait_several_polled, TALLY_STATE_POLL},
-                 {wait_selected, TALLY_STATE_PIPE},
-                 {wait_for_nothing_selected, TALLY_STATE_SLEEP},
-                 {wait_in_loop, TALLY_STATE_POLL},
-                 {wait_lock, TALLY_STATE_LOCK},
-                 {run_on, TALLY_STATE_RUNNING}};
+    } cases[] = {
+        {wait_asleep, TALLY_STATE_SLEEP},      {wait_pipe, TALLY_STATE_PIPE},
+        {wait_named_pipe, TALLY_STATE_PIPE},   {wait_socket, TALLY_STATE_SOCKET},
+        {wait_one_polled, TALLY_STATE_SOCKET}, {wait_several_polled, TALLY_STATE_POLL},
+        {wait_selected, TALLY_STATE_PIPE},     {wait_for_nothing_selected, TALLY_STATE_SLEEP},
+        {wait_in_loop, TALLY_STATE_POLL},      {wait_lock, TALLY_STATE_LOCK},
+        {run_on, TALLY_STATE_RUNNING}};
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct tally_seen seen = seen_of(cases[i].wait, TALLY_SIGHT_CALL, 0);
@@ -327,5 +335,11 @@ int main(void)
                                        cmocka_unit_test(test_gil),
                                        cmocka_unit_test(test_less_sight),
                                        cmocka_unit_test(test_kernel_functions)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (!mkdtemp(folder))
+        return 1;
+    snprintf(named_pipe, sizeof(named_pipe), "%s/pipe", folder);
+    int failed = mkfifo(named_pipe, 0600) < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+    unlink(named_pipe);
+    rmdir(folder);
+    return failed;
 }
