@@ -351,6 +351,7 @@ static void enter_slot(struct thread *thread, uint64_t holder, uint64_t frame)
 static void look_outside(struct thread *thread, uint64_t holder, uint64_t frame)
 {
     bool begins = frame != thread->frame && within_begins(thread, frame);
+    watch(thread, 0);
     thread->holder = holder;
     thread->frame = frame;
     within_watch(thread);

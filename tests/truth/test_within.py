@@ -90,6 +90,32 @@ def test_counts_what_runs_inside(record, any_python, tmp_path):
         assert counts["main", "PAPI_TOT_INS"][0] == 0
 
 
+def test_called_by_coroutines(record, any_python, tmp_path):
+    """The first calls, which 3.11 links to their callers after making them current, too."""
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent("""
+        def work(n):
+            return n
+
+        async def inner(n):
+            return work(n)
+
+        async def outer():
+            for i in range(10):
+                await inner(i)
+
+        try:
+            outer().send(None)
+        except StopIteration:
+            pass
+    """))
+    counts, _, _ = record("--within=work", "--", any_python, "-S", program)
+    work, inclusive = counts["work", "PAPI_TOT_INS"]
+    assert counts["work", "calls"][0] == 10
+    assert inclusive == work
+    assert counts["inner", "PAPI_TOT_INS"] == (0, work)
+
+
 def test_names_that_end_alike(record, python, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(PROGRAM))
