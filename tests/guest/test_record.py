@@ -58,8 +58,11 @@ def test_samples_and_totals():
 
 
 def test_threads():
-    """Three threads, of which the second and third do as much as, and twice as much as, the first."""
-    recording = record(f"cycles:{PERIOD}", "python3", LOAD, ROUNDS, 2)
+    """Three threads, of which the second and third do as much as, and twice as much as, the first.
+
+    A thread's first samples take longer than the period, and some of them stand for several.
+    """
+    recording = record(f"cycles:{PERIOD}", "python3", LOAD, 2 * ROUNDS, 2)
     rows = sorted(rows_of(recording, "thread"), key=lambda row: row["thread"])
     figures = "\n".join(f"{row['thread']}: {int(row['self']):,} cycles, {row['samples']} samples"
                         for row in rows if row["samples"])
