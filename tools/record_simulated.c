@@ -4,10 +4,14 @@
 
 #include "base/error.h"
 
+#include <string.h>
+
 int record_choose_simulated(struct record *record)
 {
     if (record->within && !*record->within)
         return tally_error("name the function after --within, as in --within=Class.method.");
+    if (record->within && record->within[strlen(record->within) - 1] == ':')
+        return tally_error("give the line behind the colon, as in --within=program.py:12.");
     if (record->sampling)
         return tally_error("--simulate does not go with %s: nothing is sampled, all is counted.",
                            record->sampling);

@@ -106,6 +106,7 @@ struct stat_row stat_row_of(const struct stat_event *event)
         .unproven = event->unproven,
         .core = core ? core->name : NULL,
         .core_share = event->core_share,
+        .sum = &event->event,
     };
 }
 

@@ -26,6 +26,7 @@ static struct stat_row row_of(const struct tally_run_event *event)
         .is_machine_wide = event->event.is_machine_wide,
         .unproven = event->event.is_unproven,
         .why = event->has_total ? NULL : "the recording has no total of it",
+        .sum = &event->event,
     };
 }
 

@@ -120,6 +120,25 @@ static void add_core(struct stat_row *row)
     add_words(row, words);
 }
 
+/* A sum by weights, as estimated-cycles is. */
+static void add_weights(struct stat_row *row, const struct tally_event *sum)
+{
+    bool has_weights = false;
+    for (int i = 0; i < sum->term_count; i++)
+        has_weights |= fabs(sum->terms[i].factor) != 1;
+    for (int i = 0; has_weights && i < sum->term_count; i++) {
+        const struct tally_term *term = &sum->terms[i];
+        const char *colon = strrchr(term->encoding, ':');
+        size_t used = strlen(row->metric);
+        const char *sign = term->factor < 0 ? " - " : " + ";
+        snprintf(row->metric + used, sizeof(row->metric) - used, "%s%g x %s",
+                 i      ? sign
+                 : used ? "; "
+                        : "",
+                 fabs(term->factor), colon ? colon + 1 : term->encoding);
+    }
+}
+
 static void set_metric(struct stat_row *row, const struct stat_row *rows, int count,
                        double elapsed_ns)
 {
@@ -133,6 +152,8 @@ static void set_metric(struct stat_row *row, const struct stat_row *rows, int co
     else if (!is_done && !is_time && clock && !row->is_machine_wide && !row->core)
         set_rate(row, row->value / clock->value * ns_per_s);
     add_kernel_share(row, rows, count);
+    if (row->sum && !strcmp(row->source, "simulated"))
+        add_weights(row, row->sum);
     if (row->core)
         add_core(row);
     if (row->is_machine_wide)

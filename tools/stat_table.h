@@ -6,6 +6,8 @@
 #ifndef TALLY_TOOLS_STAT_TABLE_H
 #define TALLY_TOOLS_STAT_TABLE_H
 
+#include "events/event.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -24,8 +26,9 @@ struct stat_row {
     int runs;             /* how many there were; 0 when it is missing */
     bool is_machine_wide; /* of all that the machine did meanwhile, not of the program alone */
     bool unproven;        /* its 0 may mean that nothing was counted */
-    bool is_metric;       /* of a group, not a count: `metric` is its formula */
-    char metric[320];     /* set by stat_table_metrics() */
+    const struct tally_event *sum; /* its terms are told where they have weights; NULL; borrowed */
+    bool is_metric;                /* of a group, not a count: `metric` is its formula */
+    char metric[320];              /* set by stat_table_metrics() */
 };
 
 struct stat_table {

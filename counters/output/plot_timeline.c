@@ -207,6 +207,9 @@ int tally_plot_timeline(struct tally_plot *plot, const struct tally_recording *r
                         const struct tally_accounts *accounts, size_t limit)
 {
     size_t events = panel_count(&recording->run), drawn = 0;
+    if (recording->run.events[0].event.source == TALLY_SOURCE_SIMULATED)
+        return tally_error("a simulated recording has no interval series; record with -I MS, such "
+                           "as -I 100, and without --simulate, to have one.");
     if (!recording->series)
         return tally_error("the recording has no interval series; record with -I MS, such as "
                            "-I 100, to have one.");

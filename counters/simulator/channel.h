@@ -28,4 +28,7 @@ struct tally_channel_image {
 /* How a line in Valgrind's words begins that says which instruction it does not know. */
 #define TALLY_CHANNEL_UNKNOWN "tallystack: unknown instruction "
 
+/* And one that says that the recording could not be written. */
+#define TALLY_CHANNEL_FULL "tallystack: the recording cannot be written"
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "simulator/asking.h"
 #include "simulator/attribution.h"
+#include "simulator/channel.h"
 #include "simulator/core.h"
 #include "simulator/within.h"
 
@@ -344,8 +345,10 @@ static void save(enum tally_image_state state)
     bool has_room = kept.first >= kept.end - kept.first;
     describe(&writer.header);
     if (!(kept.end && has_room && write_chunks(&writer, 0, kept.first)) &&
-        !write_chunks(&writer, kept.end, UINT64_MAX))
+        !write_chunks(&writer, kept.end, UINT64_MAX)) {
+        VG_(printf)(TALLY_CHANNEL_FULL "\n");
         return;
+    }
     copy_text(writer.header.refusal, sizeof(writer.header.refusal), image_options.refusal);
     writer.header.flags |= TALLY_IMAGE_REWRITTEN;
     writer.header.state = state;

@@ -38,6 +38,7 @@ struct totals {
     uint32_t images, killed, running, flags;
     uint64_t counts[TALLY_MAX_COUNTERS];
     bool is_root_ended;
+    bool is_full; /* a process could not write its counts */
     char refusal[128];
 };
 
@@ -140,6 +141,9 @@ uint64_t tally_simulated_progress(const struct tally_session *session)
 static void add_notes(struct tally_run *run, const struct totals *totals, const char *within,
                       const char *unknown, bool has_failed)
 {
+    if (totals->is_full)
+        tally_run_note(run, "counts could not be written to the recording (is the disk full?), and "
+                            "are missing.");
     if (totals->killed || totals->running)
         tally_run_note(run,
                        "processes killed: %" PRIu32 ", that outlive the program: %" PRIu32 "; "
@@ -183,6 +187,10 @@ static void find_failure(struct tally_simulated_outcome *outcome, const struct t
     else if (!totals->is_root_ended && tally_words_of_failure(words, cause, sizeof(cause)))
         snprintf(outcome->failure, sizeof(outcome->failure), "valgrind gave up on the program: %s.",
                  cause);
+    else if (!totals->images && totals->is_full)
+        snprintf(
+            outcome->failure, sizeof(outcome->failure),
+            "the recording cannot be written: the disk is full, or files may not be so large.");
     else if (!totals->images && is_killed)
         snprintf(outcome->failure, sizeof(outcome->failure),
                  "signal %d (%s) ended the program before anything was counted.",
@@ -229,6 +237,7 @@ int tally_simulated_totals(struct tally_session *session, struct tally_run *run,
         return TALLY_ERROR;
     char *words = tally_handout_words(tally_session_handout(session));
     tally_words_of_unknown(words, unknown, sizeof(unknown));
+    totals.is_full = tally_words_of_full(words);
     *outcome = (struct tally_simulated_outcome){.images = totals.images};
     memcpy(outcome->refusal, totals.refusal, sizeof(totals.refusal));
     find_failure(outcome, &totals, words, unknown, exit_status);

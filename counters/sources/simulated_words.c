@@ -54,6 +54,11 @@ void tally_words_of_unknown(const char *words, char *out, size_t size)
              (int)length(text), text);
 }
 
+bool tally_words_of_full(const char *words)
+{
+    return find_line(words, TALLY_CHANNEL_FULL);
+}
+
 bool tally_words_of_failure(const char *words, char *out, size_t size)
 {
     const char *line = find_line(words, "valgrind");

@@ -7,6 +7,8 @@
 
 /* Which instruction it does not know, as in "the instruction 62 f1 in main (program)". */
 void tally_words_of_unknown(const char *words, char *out, size_t size);
+/* Whether the recording could not be written. */
+bool tally_words_of_full(const char *words);
 /* Why it gave up, if it did; without a stop at the end. */
 bool tally_words_of_failure(const char *words, char *out, size_t size);
 

@@ -41,3 +41,21 @@ def fake_devices(tmp_path, fake_pmu):
             path.write_text(f"{text}\n")
         return dict(fake_pmu, FAKE_DEVICES=str(folder), **variables)
     return make
+
+
+@pytest.fixture
+def small_disk(tmp_path, need):
+    """small_disk(size): a folder on a disk of that size."""
+    mounted = []
+
+    def mount(size):
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder],
+                              stderr=subprocess.PIPE)
+        need("mount", done.returncode == 0, "a small disk cannot be mounted here")
+        mounted.append(folder)
+        return folder
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", folder], check=True)

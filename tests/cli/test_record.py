@@ -395,24 +395,6 @@ def check_lost(run_cli, word, *where):
                for row in table.splitlines()[1:]) == total
 
 
-@pytest.fixture
-def small_disk(tmp_path, need):
-    """small_disk(size): a folder on a disk of that size."""
-    mounted = []
-
-    def mount(size):
-        folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder],
-                              stderr=subprocess.PIPE)
-        need("mount", done.returncode == 0, "a small disk cannot be mounted here")
-        mounted.append(folder)
-        return folder
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", folder], check=True)
-
-
 def test_full_disk(run_cli, python, workloads, small_disk, kernel_events):
     path = small_disk("300k") / "full.rec"
     done = run_cli(["record", "-e", "page-faults", "-o", path, "--", python,

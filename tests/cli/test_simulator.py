@@ -139,6 +139,8 @@ def test_estimated_cycles_are_their_formula(simulator, run_cli, read_csv, model,
         weight * int(rows[name]["value"]) for name, weight in weights.items())
     formula = " + ".join(("" if weight == 1 else f"{weight} x ") + f"simulated:{model}:{name}"
                          for name, weight in weights.items())
+    told = " + ".join(f"{weight} x {name}" for name, weight in weights.items())
+    assert rows["estimated-cycles"]["metric"] == told and rows["PAPI_TOT_INS"]["metric"] == ""
     report = run_cli(["report"]).stdout
     assert f"estimated-cycles, source simulated ({formula}), exact" in report
     assert f'note: simulated on the model "{model}": ' in report
@@ -158,6 +160,27 @@ def test_list_of_what_is_simulated(run_cli, read_csv):
     assert "simulated" not in run_cli(["list", "--csv", "L1_DCM"]).stdout.replace("--simulate", "")
     done = run_cli(["list", "--simulate", "nosuch"])
     assert done.returncode == 125 and "no simulated event matches" in done.stderr
+
+
+def test_full_disk(simulator, run_cli, small_disk):
+    """The program has run, and what it counted has no room."""
+    folder = small_disk("64k")
+    done = run_cli(["record", "-q", "--simulate", "-e", "PAPI_TOT_INS", "-o", folder / "run.rec", "--",
+                    "/usr/bin/python3", "-S", "-c", "print('ran')"])
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (125, "ran\n", 1)
+    assert "the disk is full" in done.stderr
+    assert not list(folder.iterdir())
+
+
+def test_a_simulated_recording_has_no_timeline(simulator, run_cli):
+    run_cli(["record", "--simulate", "-q", "-e", "PAPI_TOT_INS", "--", "true"])
+    done = run_cli(["plot", "timeline", "-o", "timeline.svg"])
+    assert (done.returncode, "without --simulate" in done.stderr) == (125, True)
+
+
+def test_a_line_of_nothing_is_refused(run_cli):
+    done = run_cli(["record", "--simulate", "--within=program.py:", "--", "true"])
+    assert (done.returncode, "behind the colon" in done.stderr) == (125, True)
 
 
 @pytest.mark.parametrize("option", [("-F", 100), ("-I", 10), ("--watch", 5), ("--max-size", "10K"),
