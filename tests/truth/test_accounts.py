@@ -171,7 +171,8 @@ def test_functions_are_judged_by_the_clocks(python, record, run_cli, read_csv, e
     told = {row["name"].partition(".")[0]: row["verdict"] for row in read_csv(
         run_cli(["diagnose", "-i", made.path, "--csv", "--limit", 5]).stdout)}
     for function in ("in_the_kernel", "in_python", "in_native_code"):
-        assert on_cpu[function] == pytest.approx(0.25e9, rel=0.1), on_cpu
+        # Five deviations of a third of 750 samples
+        assert on_cpu[function] == pytest.approx(0.25e9, rel=0.25), on_cpu
     assert told["in_native_code"] == "CPU-bound (compute)"
     assert told["in_python"] == "CPU-bound (interpreter)"
     assert told["in_the_kernel"] == "system-call-bound" or ":k" not in events
