@@ -397,7 +397,8 @@ static void look_at(struct tally_watch *watch, struct process *process, struct t
     struct tally_times after;
     struct tally_wait look = {.type = TALLY_RECORD_WAIT,
                               .tid = thread->own_tid,
-                              .is_whole = thread->wait.tid && times->slices && !thread->has_run,
+                              .is_whole = thread->wait.tid && !is_running(thread) &&
+                                          times->slices && !thread->has_run,
                               .begin_ns = thread->looked_ns,
                               .duration_ns = now - thread->looked_ns};
     py_remote_forget(&process->python.remote);
