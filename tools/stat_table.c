@@ -130,11 +130,10 @@ static void add_weights(struct stat_row *row, const struct tally_event *sum)
         const struct tally_term *term = &sum->terms[i];
         const char *colon = strrchr(term->encoding, ':');
         size_t used = strlen(row->metric);
-        const char *sign = term->factor < 0 ? " - " : " + ";
-        snprintf(row->metric + used, sizeof(row->metric) - used, "%s%g x %s",
-                 i      ? sign
-                 : used ? "; "
-                        : "",
+        const char *before = used ? "; " : "";
+        if (i)
+            before = term->factor < 0 ? " - " : " + ";
+        snprintf(row->metric + used, sizeof(row->metric) - used, "%s%g x %s", before,
                  fabs(term->factor), colon ? colon + 1 : term->encoding);
     }
 }

@@ -14,7 +14,7 @@
 /* Opened without waiting for somebody to write into it. */
 static FILE *open_regular(const char *path)
 {
-    struct stat status;
+    struct stat status = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return NULL;

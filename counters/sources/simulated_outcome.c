@@ -146,10 +146,11 @@ static void add_notes(struct tally_run *run, const struct totals *totals, const 
                             "are missing.");
     if (totals->killed || totals->running)
         tally_run_note(run,
-                       "processes killed: %" PRIu32 ", that outlive the program: %" PRIu32 "; "
+                       "processes killed%s: %" PRIu32 ", that outlive the program: %" PRIu32 "; "
                        "what they did after their last report is not counted (one comes every 5 "
                        "seconds, or less often).",
-                       totals->killed, totals->running);
+                       totals->is_full ? " or without room to write" : "", totals->killed,
+                       totals->running);
     if (within && totals->images)
         tally_run_note(
             run,

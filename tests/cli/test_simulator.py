@@ -172,6 +172,28 @@ def test_full_disk(simulator, run_cli, small_disk):
     assert not list(folder.iterdir())
 
 
+def test_disk_with_room_for_one_of_two(simulator, run_cli, small_disk):
+    """What the child counted is kept; the parent ended by itself and is not called killed."""
+    program = """if 1:
+        import os
+        if not os.fork():
+            os._exit(0)
+        os.wait()
+        for i in range(1000):
+            exec(f"def f{i}(): pass\\nf{i}()")
+    """
+    for size in range(600, 3000, 200):  # the least that the child has room on
+        folder = small_disk(f"{size}k")
+        done = run_cli(["record", "--simulate", "-e", "PAPI_TOT_INS", "-o", folder / "run.rec", "--",
+                        "/usr/bin/python3", "-S", "-c", program])
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0
+    assert "could not be written to the recording (is the disk full?)" in done.stderr
+    assert "processes killed or without room to write: 1, " in done.stderr
+    assert run_cli(["report", "-i", folder / "run.rec"]).returncode == 0
+
+
 def test_a_simulated_recording_has_no_timeline(simulator, run_cli):
     run_cli(["record", "--simulate", "-q", "-e", "PAPI_TOT_INS", "--", "true"])
     done = run_cli(["plot", "timeline", "-o", "timeline.svg"])
