@@ -1,11 +1,12 @@
 /*
  * Keeps the environment's strings out of the interpreter's heap, so that where everything else
  * stands there, and with it what conflicts in a cache or collides in a hash table, does not depend
- * on them.
+ * on them. Each variable begins a page of memory of our own: comparing two that are near the end of
+ * theirs runs other code of the C library, which is in the caches then.
  *
- * The module posix makes bytes of all variables when it is initialised. That is handed placeholders
- * instead, which are taken out of its dictionary again. The true variables go in there with
- * their bytes in memory of our own.
+ * The module posix makes a dictionary of all variables when it is initialised. It is shown none;
+ * its dictionary is then one whose table has the same size for few and many, and their bytes are in
+ * memory of our own.
  */
 #include "agent/environment.h"
 
@@ -15,7 +16,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,73 +56,81 @@ static struct {
     struct builtin_module **builtins;
     void (*get_allocator)(int domain, struct allocator *);
     void (*set_allocator)(int domain, struct allocator *);
-    object *(*attribute)(object *, const char *name);
+    int (*set_attribute)(object *, const char *name, object *value);
+    object *(*new_dictionary)(ptrdiff_t least_room);
     object *(*new_bytes)(const char *, ptrdiff_t size);
     int (*contains)(object *dictionary, object *key);
     int (*set_item)(object *dictionary, object *key, object *value);
-    int (*delete_item)(object *dictionary, object *key);
+    void (*untrack)(object *);
     void (*release)(object *);
 } python;
 
 static object *(*init_posix)(void);
 static int (*execute_posix)(object *module);
 
-/*
- * As many placeholders as make the dictionary's table one that the true variables have room in
- * afterwards, whatever their number: a table of 2^n slots takes two thirds of that, and a table of
- * half as many is full with a third.
- */
-enum { SLOTS_LEAST = 512, SLOTS_MOST = 8192, PLACEHOLDERS_MOST = SLOTS_MOST / 3 + 1 };
-
-static struct {
-    char text[8];
-} names[PLACEHOLDERS_MOST];
-static char *placeholders[PLACEHOLDERS_MOST + 1];
-static size_t placeholder_count;
-
-static bool make_placeholders(char *const *variables)
-{
-    size_t count = 0, slots = SLOTS_LEAST;
-    while (variables[count])
-        count++;
-    while (slots / 3 - 1 < count + count / 4)
-        slots *= 2;
-    if (slots > SLOTS_MOST)
-        return false;
-    placeholder_count = slots / 3 + 1;
-    for (size_t i = 0; i < placeholder_count; i++) {
-        snprintf(names[i].text, sizeof(names[i].text), "%zu=", i);
-        placeholders[i] = names[i].text;
-    }
-    placeholders[placeholder_count] = NULL;
-    return true;
-}
-
-static bool delete_placeholders(object *dictionary)
-{
-    for (size_t i = 0; i < placeholder_count; i++) {
-        object *key = python.new_bytes(names[i].text, strchr(names[i].text, '=') - names[i].text);
-        if (!key || python.delete_item(dictionary, key) < 0)
-            return false;
-        python.release(key);
-    }
-    return true;
-}
-
 /* Memory of our own, for what is never freed. */
 
-static struct allocator of_interpreter;
-static _Alignas(16) char room[256 << 10];
+enum { LINE = 64, PAGE = 4096 };
+static _Alignas(4096) char room[4 << 20];
 static size_t used;
+
+/* In whole units of `unit` bytes; NULL: there is no room left. */
+static void *take(size_t size, size_t unit)
+{
+    size = (size + unit - 1) / unit * unit;
+    if (size > sizeof(room) - used)
+        return NULL;
+    used += size;
+    return room + used - size;
+}
+
+/* Byte by byte, as is_padding(): which code the C library would run depends on what it is given.
+ * NULL: no room. */
+static char *copy_text(const char *text)
+{
+    volatile char *copy = room + used;
+    size_t size = 0;
+    do
+        if (used + size == sizeof(room))
+            return NULL;
+    while ((copy[size] = text[size]), text[size++]);
+    return take(size, PAGE);
+}
+
+static bool is_padding(const char *variable)
+{
+    static const volatile char name[] = "TALLYSTACK_PADDING=";
+    size_t same = 0;
+    while (name[same] && name[same] == variable[same])
+        same++;
+    return !name[same];
+}
+
+static void move_variables(void)
+{
+    size_t count = 0;
+    if (!environ)
+        return;
+    while (environ[count])
+        count++;
+    char **moved = take((count + 1) * sizeof(*moved), PAGE);
+    if (!moved)
+        return;
+    for (size_t i = 0; i <= count; i++) {
+        bool moves = environ[i] && !is_padding(environ[i]);
+        char *copy = moves ? copy_text(environ[i]) : NULL;
+        moved[i] = copy ? copy : environ[i];
+    }
+    environ = moved;
+}
+
+static struct allocator of_interpreter;
 
 static void *own_malloc(void *context, size_t size)
 {
     (void)context;
-    size = (size + 15) / 16 * 16;
-    if (size > sizeof(room) - used)
-        return of_interpreter.malloc(of_interpreter.context, size);
-    used += size;
-    return room + used - size;
+    void *block = take(size, LINE);
+    return block ? block : of_interpreter.malloc(of_interpreter.context, size);
 }
 
 static void *own_calloc(void *context, size_t count, size_t size)
@@ -172,24 +180,42 @@ static bool add_variables(object *dictionary, char *const *variables)
     return true;
 }
 
+static object *make_dictionary(char *const *variables)
+{
+    size_t count = 0, room_for = 600;
+    while (variables[count])
+        count++;
+    while (room_for < count + count / 4)
+        room_for *= 2;
+    object *dictionary = python.new_dictionary((ptrdiff_t)room_for);
+    if (dictionary && !add_variables(dictionary, variables)) {
+        python.release(dictionary);
+        return NULL;
+    }
+    return dictionary;
+}
+
 /* Only the first interpreter is alone in the process, where nobody else looks at environ. */
 static int execute(object *module)
 {
     static bool is_done;
+    static char *none[] = {NULL};
     char **variables = environ;
-    if (is_done || !variables || !make_placeholders(variables))
+    if (is_done || !variables)
         return execute_posix(module);
     is_done = true;
-    environ = placeholders;
+    environ = none;
     int result = execute_posix(module);
     environ = variables;
-    object *dictionary = result == 0 ? python.attribute(module, "environ") : NULL;
+    if (result < 0)
+        return result;
+    VALGRIND_DO_CLIENT_REQUEST_STMT(TALLY_REQUEST_ASIDE, 0, 0, 0, 0, 0);
+    object *dictionary = make_dictionary(variables);
+    VALGRIND_DO_CLIENT_REQUEST_STMT(TALLY_REQUEST_TAKE_UP, 0, 0, 0, 0, 0);
     if (!dictionary)
         return -1;
-    VALGRIND_DO_CLIENT_REQUEST_STMT(TALLY_REQUEST_ASIDE, 0, 0, 0, 0, 0);
-    if (!delete_placeholders(dictionary) || !add_variables(dictionary, variables))
-        result = -1;
-    VALGRIND_DO_CLIENT_REQUEST_STMT(TALLY_REQUEST_TAKE_UP, room, room + used, 0, 0, 0);
+    result = python.set_attribute(module, "environ", dictionary);
+    python.untrack(dictionary); /* a collection would go through it; up to 3.13 it is not tracked */
     python.release(dictionary);
     return result;
 }
@@ -229,11 +255,12 @@ static bool find_functions(void)
         {&python.builtins, "PyImport_Inittab"},
         {&python.get_allocator, "PyMem_GetAllocator"},
         {&python.set_allocator, "PyMem_SetAllocator"},
-        {&python.attribute, "PyObject_GetAttrString"},
+        {&python.set_attribute, "PyObject_SetAttrString"},
+        {&python.new_dictionary, "_PyDict_NewPresized"},
         {&python.new_bytes, "PyBytes_FromStringAndSize"},
         {&python.contains, "PyDict_Contains"},
         {&python.set_item, "PyDict_SetItem"},
-        {&python.delete_item, "PyDict_DelItem"},
+        {&python.untrack, "PyObject_GC_UnTrack"},
         {&python.release, "Py_DecRef"},
     };
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
@@ -254,4 +281,7 @@ void environment_set_apart(void)
             init_posix = module->init;
             module->init = init;
         }
+    if (VALGRIND_DO_CLIENT_REQUEST_EXPR(0, TALLY_REQUEST_ENVIRONMENT, room, room + sizeof(room), 0,
+                                        0, 0))
+        move_variables();
 }

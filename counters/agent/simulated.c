@@ -1,7 +1,8 @@
 /*
  * Preloaded by Valgrind into a simulated program: tells the tool (simulator/tool.c) where the
  * interpreter is and which thread state belongs to which thread. Everything else the tool sees for
- * itself, so that the program runs as it would without.
+ * itself, so that the program runs as it would without. environment.c keeps away what would
+ * make runs differ.
  *
  * Up to 3.14 CPython binds a thread state to its thread by pthread_setspecific(); later ones the
  * tool finds by itself.

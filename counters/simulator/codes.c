@@ -131,6 +131,17 @@ struct code *codes_find(uint64_t address)
     return code;
 }
 
+bool codes_import_calls(uint64_t tstate)
+{
+    static const char finder[] = "<frozen importlib._bootstrap_external>";
+    struct py_frame frame;
+    size_t count;
+    py_walk(attribution.layout, &guest, tstate, &frame, 1, &count);
+    const struct code *code = count ? codes_find(frame.code) : NULL;
+    return code && code->file_size == sizeof(finder) - 1 &&
+           !VG_(memcmp)(code->text + code->name_size, finder, code->file_size);
+}
+
 void codes_forget_written(void)
 {
     for (unsigned i = 0; i < TABLE_SIZE; i++)

@@ -31,6 +31,8 @@ struct code {
 
 /* The code object at `address`, which a frame refers to; NULL if it is none. */
 struct code *codes_find(uint64_t address);
+/* Whether what the thread runs is the import system, looking for a module in a folder. */
+bool codes_import_calls(uint64_t tstate);
 void codes_forget_written(void);
 
 uint32_t codes_line(const struct code *code, uint64_t ip);

@@ -120,26 +120,39 @@ static __attribute__((noinline)) unsigned fetch_slow(const struct segment *segme
     return far;
 }
 
-static struct {
+/* Memory that misses when it is first touched, and then never: it has caches of its own. */
+enum { APART = 2 };
+static struct apart {
     uint64_t start, size;
-} apart[2];
+    uint8_t *touched; /* a bit for each line */
+} apart[APART];
 
-static bool is_apart(uint64_t address)
+static bool is_apart(const struct apart *range, uint64_t address)
 {
-    return UNLIKELY(address - apart[0].start < apart[0].size ||
-                    address - apart[1].start < apart[1].size);
+    return UNLIKELY(address - range->start < range->size);
+}
+
+static unsigned touch_apart(struct apart *range, uint64_t address)
+{
+    uint64_t line = (address - range->start) >> machine.line_shift;
+    uint8_t bit = (uint8_t)(1u << line % 8);
+    bool was_touched = range->touched[line / 8] & bit;
+    range->touched[line / 8] |= bit;
+    return was_touched ? 0 : 3;
 }
 
 static __attribute__((noinline)) void access_slow(uint64_t address, uint64_t size, bool is_store)
 {
     uint64_t end = address + size - 1;
-    unsigned far = 0;
-    if (is_apart(address))
-        return;
+    unsigned far = 0, kind = is_store ? KIND_STORE : KIND_LOAD;
+    for (unsigned i = 0; i < APART; i++)
+        if (is_apart(&apart[i], address)) {
+            count_misses(0, touch_apart(&apart[i], address), kind);
+            return;
+        }
     for (uint64_t line = address >> machine.line_shift; line <= end >> machine.line_shift; line++)
         if (!search_l1(&machine.l1d, line))
             far = farther(far, beyond_l1(line));
-    unsigned kind = is_store ? KIND_STORE : KIND_LOAD;
     count_misses(0, far, kind);
     if (!machine.tlb.tags)
         return;
@@ -340,69 +353,58 @@ static void make_predictor(void)
 /* Setting aside */
 
 enum { LEVELS = sizeof(levels) / sizeof(levels[0]) };
-static struct cache kept[LEVELS];
 
-static uint64_t *copy_of(const uint64_t *words, uint64_t count)
-{
-    uint64_t *copy = VG_(malloc)("tallystack.kept", count * sizeof(*copy));
-    VG_(memcpy)(copy, words, count * sizeof(*copy));
-    return copy;
-}
+static struct {
+    void *at, *copy;
+    uint64_t size;
+} kept[2 * LEVELS + 4];
+static unsigned kept_count;
 
-static void put_back(uint64_t *words, uint64_t **copy, uint64_t count)
+static void keep(void *at, uint64_t size)
 {
-    VG_(memcpy)(words, *copy, count * sizeof(*words));
-    VG_(free)(*copy);
-    *copy = NULL;
+    void *copy = VG_(malloc)("tallystack.kept", size);
+    VG_(memcpy)(copy, at, size);
+    kept[kept_count].at = at;
+    kept[kept_count].copy = copy;
+    kept[kept_count++].size = size;
 }
 
 void machine_set_aside(void)
 {
+    if (kept_count)
+        return;
     for (unsigned i = 0; i < LEVELS; i++) {
         const struct cache *cache = levels[i].cache;
-        if (!cache->tags || kept[i].tags)
+        if (!cache->tags)
             continue;
-        kept[i].tags = copy_of(cache->tags, cache->sets * cache->ways);
-        kept[i].newest = copy_of(cache->newest, cache->sets);
+        keep(cache->tags, cache->sets * cache->ways * sizeof(*cache->tags));
+        keep(cache->newest, cache->sets * sizeof(*cache->newest));
     }
-}
-
-/* The others of the set are as if the line had never been there. */
-static void forget(const struct cache *cache, uint64_t line)
-{
-    uint64_t *set = set_of(cache, line);
-    uint64_t *newest = &cache->newest[(uint64_t)(set - cache->tags) / cache->ways];
-    bool is_behind = false;
-    for (uint32_t i = 0; i < cache->ways; i++) {
-        is_behind |= set[i] == line;
-        if (is_behind)
-            set[i] = i + 1 < cache->ways ? set[i + 1] : UINT64_MAX;
-    }
-    if (*newest == line)
-        *newest = UINT64_MAX;
+    keep(&outcome_history, sizeof(outcome_history));
+    keep(&target_history, sizeof(target_history));
+    if (!machine.has_branches)
+        return;
+    keep(outcomes, (outcome_mask + 1ul) * sizeof(*outcomes));
+    keep(targets, (target_mask + 1ul) * sizeof(*targets));
 }
 
 void machine_take_up(void)
 {
-    for (unsigned i = 0; i < LEVELS; i++) {
-        const struct cache *cache = levels[i].cache;
-        if (!kept[i].tags)
-            continue;
-        put_back(cache->tags, &kept[i].tags, cache->sets * cache->ways);
-        put_back(cache->newest, &kept[i].newest, cache->sets);
+    while (kept_count) {
+        kept_count--;
+        VG_(memcpy)(kept[kept_count].at, kept[kept_count].copy, kept[kept_count].size);
+        VG_(free)(kept[kept_count].copy);
     }
 }
 
 void machine_keep_apart(unsigned which, uint64_t start, uint64_t end)
 {
-    const struct cache *const with_data[] = {&machine.l1d, &machine.l2, &machine.l3};
-    const uint64_t first = start & ~machine.line_mask, size = end - first;
-    for (uint64_t at = 0; at < size; at += machine.line_mask + 1)
-        for (unsigned i = 0; i < sizeof(with_data) / sizeof(with_data[0]); i++)
-            if (with_data[i]->tags)
-                forget(with_data[i], (first + at) >> machine.line_shift);
-    apart[which].start = first;
-    apart[which].size = (size + machine.line_mask) & ~machine.line_mask;
+    struct apart *range = &apart[which];
+    range->start = start & ~machine.line_mask;
+    range->size = (end - range->start + machine.line_mask) & ~machine.line_mask;
+    VG_(free)(range->touched);
+    range->touched =
+        VG_(calloc)("tallystack.apart", (range->size >> machine.line_shift) / 8 + 1, 1);
 }
 
 static void empty(const struct cache *cache)
@@ -413,7 +415,7 @@ static void empty(const struct cache *cache)
     VG_(memset)(cache->newest, 0xff, cache->sets * sizeof(*cache->newest));
 }
 
-void machine_forget_branches(void)
+static void forget_branches(void)
 {
     outcome_history = target_history = 0;
     if (!machine.has_branches)
@@ -424,7 +426,7 @@ void machine_forget_branches(void)
 
 void machine_begin_program(void)
 {
-    machine_forget_branches();
+    forget_branches();
     empty(&machine.tlb);
     empty(&machine.itlb);
 }

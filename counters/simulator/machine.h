@@ -84,16 +84,15 @@ void machine_run_plain(const struct segment *segment, const uint64_t *addresses)
 /* An access of any size that is not part of a segment. */
 void machine_access(uint64_t address, uint64_t size, uint64_t is_store);
 
-/* Around work that leaves no trace in the caches, though it is counted. */
+/* Around work that leaves no trace in caches and predictor, though it is counted. */
 void machine_set_aside(void);
 void machine_take_up(void);
 
-/* The data from `start` to `end` go through no cache from now on: they neither miss nor take the
- * place of others. There are two such ranges, `which` is 0 or 1. */
+/* The data from `start` to `end` take no other's place in a cache: a line of theirs misses once, in
+ * all levels. There are two such ranges, `which` is 0 or 1; none of it was touched yet. */
 void machine_keep_apart(unsigned which, uint64_t start, uint64_t end);
 
-/* The branch predictor begins anew; when the interpreter is ready, the TLBs do, too. */
-void machine_forget_branches(void);
+/* When the interpreter is ready: branch predictor and TLBs begin anew. */
 void machine_begin_program(void);
 
 /* Adds to `cell` what was counted since the last close. */

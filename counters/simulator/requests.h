@@ -15,10 +15,12 @@ enum {
     TALLY_REQUEST_REFUSED,
     /* the calling thread's PyThreadState, 0 when it has none any more */
     TALLY_REQUEST_THREAD,
-    /* what the environment's variables decide about follows */
+    /* what follows is counted, but leaves no trace in the machine */
     TALLY_REQUEST_ASIDE,
-    /* it ends; the range that they were copied to */
+    /* it ends */
     TALLY_REQUEST_TAKE_UP,
+    /* the range that the environment is copied to. Answers 1: it is kept apart */
+    TALLY_REQUEST_ENVIRONMENT,
 };
 
 #endif

@@ -14,12 +14,14 @@
  *   image.c        writing an image of the recording
  *   asking.c       getting its file from the recorder
  *   follow.c       which programs can be simulated
+ *   folders.c      what the import system sees of folders
  *   unknown.c      telling of instructions that the core does not know
  */
 #include "simulator/asking.h"
 #include "simulator/attribution.h"
 #include "simulator/channel.h"
 #include "simulator/core.h"
+#include "simulator/folders.h"
 #include "simulator/follow.h"
 #include "simulator/image.h"
 #include "simulator/instrument.h"
@@ -29,15 +31,17 @@
 #include "simulator/within.h"
 
 static struct thread **threads; /* by the core's number */
-static Addr first_stack_pointer;
+static bool has_started;
 
 /* Threads */
 
+/* Arguments and environment are above the first stack pointer. */
 static void on_start(ThreadId id, ULong blocks)
 {
     (void)blocks;
-    if (!first_stack_pointer)
-        first_stack_pointer = VG_(get_SP)(id);
+    if (!has_started)
+        machine_keep_apart(0, VG_(get_SP)(id), VG_(thread_get_stack_max)(id));
+    has_started = true;
     if (!threads[id])
         threads[id] = attribution_new_thread((uint32_t)VG_(gettid)());
     attribution_run_thread(threads[id]);
@@ -123,9 +127,8 @@ static void before_call(ThreadId id, UInt number, UWord *arguments, UInt count)
 static void after_call(ThreadId id, UInt number, UWord *arguments, UInt count, SysRes result)
 {
     (void)id;
-    (void)arguments;
     (void)count;
-    (void)result;
+    folders_after_call(number, arguments, result);
     if (number == __NR_execve || number == __NR_execveat)
         after_failed_exec();
     /* The interpreter asks for it when it binds a thread state to the thread. */
@@ -150,19 +153,9 @@ static void take_python(const UWord *arguments)
     (attribution.text_start, attribution.text_end - attribution.text_start, "tallystack");
 }
 
-/* Arguments and environment are above the first stack pointer, the interpreter's copy of the latter
- * is in memory of its own. */
-static void take_up(ThreadId id, const UWord *arguments)
-{
-    machine_take_up();
-    machine_forget_branches();
-    if (id == 1)
-        machine_keep_apart(0, first_stack_pointer, VG_(thread_get_stack_max)(id));
-    machine_keep_apart(1, arguments[1], arguments[2]);
-}
-
 static Bool on_request(ThreadId id, UWord *arguments, UWord *result)
 {
+    (void)id;
     *result = 0;
     if (arguments[0] == TALLY_REQUEST_PYTHON) {
         take_python(arguments);
@@ -177,7 +170,10 @@ static Bool on_request(ThreadId id, UWord *arguments, UWord *result)
     } else if (arguments[0] == TALLY_REQUEST_ASIDE) {
         machine_set_aside();
     } else if (arguments[0] == TALLY_REQUEST_TAKE_UP) {
-        take_up(id, arguments);
+        machine_take_up();
+    } else if (arguments[0] == TALLY_REQUEST_ENVIRONMENT) {
+        machine_keep_apart(1, arguments[1], arguments[2]);
+        *result = 1;
     } else {
         return False;
     }

@@ -4,6 +4,7 @@ ones, and what surrounds a program moves nothing in it.
 
 import ctypes
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -34,6 +35,16 @@ COUNT_CALLS = """
 
 
 RUNS = {}
+
+
+@pytest.fixture
+def alone(workloads, tmp_path):
+    """alone(name): a workload in a folder of its own. The import system reads the program's folder,
+    and other tests write bytecode into that of all."""
+    def copy(name):
+        (tmp_path / "alone").mkdir()
+        return shutil.copy(workloads / f"{name}.py", tmp_path / "alone")
+    return copy
 
 
 @pytest.fixture
@@ -129,8 +140,8 @@ def test_call_to_close_a_generator(simulate, any_python, write):
     assert (run.self_of("calls", "begin"), run.self_of("calls", "numbers")) == (100, resumes)
 
 
-def test_runs_repeat(simulate, python, workloads):
-    command = [python, workloads / "sim_calls.py"]
+def test_runs_repeat(simulate, python, alone):
+    command = [python, alone("sim_calls")]
     first, second = simulate(command), simulate(command)
     assert differing(dict(enumerate(first.rows)), dict(enumerate(second.rows))) == (0, {})
     assert first.totals == second.totals
@@ -147,6 +158,35 @@ def test_expat_repeats(simulate, python, write):
     """)
     first, second = simulate([python, program]), simulate([python, program])
     assert differing(dict(enumerate(first.rows)), dict(enumerate(second.rows))) == (0, {})
+
+
+def test_what_runs_leave_in_the_folder(simulate, any_python, write, tmp_path):
+    """Recordings and reports where the import system looks for modules move nothing in the next run."""
+    program = write("import fractions\nprint(fractions.Fraction(1, 3))\n")
+    first = simulate([any_python, program], *ALL)
+    for name in ("report.csv", "plot.svg", "plot.png", "run.log"):
+        (tmp_path / name).touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/session.json").touch()
+    second = simulate([any_python, program], *ALL)
+    assert (second.rows, second.totals) == (first.rows, first.totals)
+
+
+def test_folders_are_whole_for_the_program(run_cli, python, write, tmp_path):
+    program = write("""
+        import os, sys
+        import package.part
+        import other
+        print(*sorted(os.listdir(sys.path[0])), os.stat(sys.path[0]).st_nlink, other.__path__[0])
+    """)
+    for name in ("package", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "package/part.py").touch()
+    (tmp_path / "report.csv").touch()
+    done = run_cli(["record", "--simulate", "-q", "-e", "calls", "--", python, program])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [*sorted(path.name for path in tmp_path.iterdir()),
+                                   str(tmp_path.stat().st_nlink), str(tmp_path / "other")]
 
 
 @pytest.fixture
@@ -176,18 +216,20 @@ def without_randomisation():
 @pytest.mark.parametrize("more", [{"env": OTHER_VARIABLES}, {"cwd": "/usr/share"},
                                   {"preexec_fn": without_randomisation}],
                          ids=["environment", "folder", "addresses"])
-def test_surroundings_move_only_the_start(simulate, python, workloads, program_rows, tmp_path, more):
+def test_surroundings_move_only_the_start(simulate, python, alone, program_rows, tmp_path, more):
     """In all events, each line of the program and of what it imports counts the same."""
-    rows = program_rows(python, simulate([python, workloads / "sim_recursion.py"], *ALL))
+    program = alone("sim_recursion")
+    rows = program_rows(python, simulate([python, program], *ALL))
     assert {"fib", "numbers", "key"} < {function for _, _, function, _ in rows}
-    again = simulate([python, workloads / "sim_recursion.py"], *ALL, output=tmp_path / "again", **more)
+    again = simulate([python, program], *ALL, output=tmp_path / "again", **more)
     assert differing(rows, program_rows(python, again)) == (0, {})
 
 
-def test_surroundings_of_a_library(simulate, any_python, workloads, program_rows, tmp_path):
+def test_surroundings_of_a_library(simulate, any_python, alone, program_rows, tmp_path):
     """The same with json, re and ast, all surroundings changed at once."""
-    rows = program_rows(any_python, simulate([any_python, workloads / "sim_library.py"], *ALL))
+    program = alone("sim_library")
+    rows = program_rows(any_python, simulate([any_python, program], *ALL))
     assert {"json.encoder", "ast", "re"} < {module.partition("._")[0] for _, module, *_ in rows}
-    again = simulate([any_python, workloads / "sim_library.py"], *ALL, env=OTHER_VARIABLES,
-                     cwd="/usr/share", output=tmp_path / "again", preexec_fn=without_randomisation)
+    again = simulate([any_python, program], *ALL, env=OTHER_VARIABLES, cwd="/usr/share",
+                     output=tmp_path / "again", preexec_fn=without_randomisation)
     assert differing(rows, program_rows(any_python, again)) == (0, {})

@@ -97,6 +97,41 @@ static void third_level_of_three_sets(void **state)
     assert_int_equal(cell.raw[TALLY_RAW_L3_LOAD], 5);
 }
 
+static void memory_apart_misses_once_and_takes_no_place(void **state)
+{
+    (void)state;
+    build("l1d=64,1", "l2=64,1", "l3=64,1", "tlb=0,1");
+    machine_keep_apart(1, 4 * LINE, 6 * LINE);
+    load(0 * LINE);
+    load(4 * LINE);
+    load(5 * LINE);
+    assert_int_equal(cell.raw[TALLY_RAW_L1_LOAD], 3);
+    assert_int_equal(cell.raw[TALLY_RAW_L3_LOAD], 3);
+    load(4 * LINE + 8);
+    load(0 * LINE);
+    load(5 * LINE);
+    assert_int_equal(cell.raw[TALLY_RAW_L1_LOAD], 3);
+    load(6 * LINE);
+    load(0 * LINE);
+    assert_int_equal(cell.raw[TALLY_RAW_L1_LOAD], 5);
+    machine_keep_apart(1, 0, 0);
+}
+
+static void work_set_aside_leaves_no_trace(void **state)
+{
+    (void)state;
+    build("l1d=64,1", "l2=128,1", "l3=0,1", "tlb=0,1");
+    load(0 * LINE);
+    machine_set_aside();
+    load(2 * LINE);
+    assert_int_equal(cell.raw[TALLY_RAW_L1_LOAD], 2);
+    machine_take_up();
+    load(0 * LINE);
+    assert_int_equal(cell.raw[TALLY_RAW_L1_LOAD], 2);
+    load(2 * LINE);
+    assert_int_equal(cell.raw[TALLY_RAW_L1_LOAD], 3);
+}
+
 static void two_levels_count_no_third(void **state)
 {
     (void)state;
@@ -200,6 +235,8 @@ int main(void)
         cmocka_unit_test(access_across_lines_misses_once),
         cmocka_unit_test(store_brings_its_line_in),
         cmocka_unit_test(third_level_of_three_sets),
+        cmocka_unit_test(memory_apart_misses_once_and_takes_no_place),
+        cmocka_unit_test(work_set_aside_leaves_no_trace),
         cmocka_unit_test(two_levels_count_no_third),
         cmocka_unit_test(tlb_holds_pages),
         cmocka_unit_test(close_and_settle_lose_nothing),
