@@ -78,7 +78,7 @@ def test_the_gil(any_python, account):
 
 def test_by_line(any_python, account, read_csv, workloads):
     """Each function of known shares waits in one line, which has all of its account."""
-    _, made = account(any_python, "waits.py", "shares")
+    _, made = account(any_python, "waits.py", "shares", "0.5")
     source = (workloads / "waits.py").read_text().splitlines()
     functions = {(row["function"], row["event"]): row["self"]
                  for row in read_csv(made.report("-e", "waits", "--csv", "--limit", "0"))}
@@ -244,13 +244,16 @@ def test_the_budget(python, account):
 
 def test_what_ends_otherwise(any_python, account, read_csv):
     """Forked children; an exec; killed, so that nobody told the end: known up to the last look."""
-    (forked, forks), (_, execed), (killed, _) = at_once(3, lambda way: account(
-        any_python, "waits_lives.py", way, status=137 if way == "killed" else 0),
-        ("forks", "execs", "killed"))
+    def run(way):
+        return account(any_python, "waits_lives.py", way, status=137 if way == "killed" else 0)
 
+    (forked, forks), (_, execed), (killed, _) = at_once(3, run, ("forks", "execs", "killed"))
+    # The rest that the budget asks for after a dear round may last as long as the shortest life.
+    if any(accounts.get("not-looked-at", 0) > 0.01 for accounts in forked.values()):
+        forked, forks = run("forks")
     for child, seconds in json.loads(forks.stdout).items():
         accounts = forked[int(child), int(child)]
-        assert accounts["sleep"] == pytest.approx(seconds, rel=0.05)
+        assert accounts["sleep"] == pytest.approx(seconds, rel=0.05), accounts
         assert seconds * 0.99 <= sum(accounts.values()) <= seconds + 0.2
 
     slept = sum(float(row["self"]) for row in read_csv(
@@ -300,22 +303,22 @@ def test_another_pid_namespace(python, record, read_csv, need, more):
         assert accounts["ready"] > 0.05
 
 
-def test_dropped_privileges(any_python, account, workloads):
+def test_dropped_privileges(python, account, workloads):
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     # Once before, so that start-up need not wait for files.
     imports = f"import runpy; runpy.run_path({str(workloads / 'waits_lives.py')!r})"
-    subprocess.run([any_python, "-B", "-c", imports], check=True)
-    threads, _ = account(any_python, "waits_lives.py", "drops")
+    subprocess.run([python, "-B", "-c", imports], check=True)
+    threads, _ = account(python, "waits_lives.py", "drops")
     assert_split(threads)
 
 
-def test_hidden_system_calls(any_python, account, build_c, workloads):
+def test_hidden_system_calls(python, account, build_c, workloads):
     """The kernel's function that a thread sleeps in tells most causes still, and a note says so."""
     hides = build_c(workloads.parent / "fault/deny_syscall_file.c", "-shared", "-fPIC")
     environment = dict(os.environ, LD_PRELOAD=hides, ASAN_OPTIONS="verify_asan_link_order=0")
     causes = {"sleep": "sleep", "pipe": "pipe", "lock": "other-wait"}
-    done = at_once(len(causes), lambda kind: account(any_python, "waits_walls.py", kind,
+    done = at_once(len(causes), lambda kind: account(python, "waits_walls.py", kind,
                                                      env=environment), causes)
     for (threads, made), cause in zip(done, causes.values()):
         said, pid = assert_closed(threads, made)

@@ -3,8 +3,8 @@
 How right the counts are is in test_simulated_sums.py, _memory.py and _peers.py.
 """
 
+import ast
 import ctypes
-import json
 import os
 import pathlib
 import shutil
@@ -75,20 +75,21 @@ def test_native_functions_under_their_lines(simulate, any_python, write, build_c
 def test_environment_is_whole(run_cli, any_python, write, tmp_path):
     """What the interpreter has of it, though that is kept in memory of its own."""
     program = write("""
-        import json, os, subprocess, sys
+        import os, sys
         os.environ["ADDED"] = "1"
         del os.environ["TAKEN"]
         os.putenv("PUT", "2")
-        code = "import json, os, sys; json.dump(dict(os.environ), sys.stdout)"
-        seen = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
-        json.dump([dict(os.environ), json.loads(seen.stdout)], open("seen", "w"))
+        with open("own", "w") as file:
+            print(ascii(dict(os.environ)), file=file)
+        code = "import os; print(ascii(dict(os.environ)), file=open('child', 'w'))"
+        assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0
     """)
     given = {"TAKEN": "", "EMPTY": "", "EQUALS": "=a=b=", "NOT_ASCII": "\u00fc\u20ac",
              "LONG": "x" * 100000, **{f"MANY_{i}": str(i) * 40 for i in range(300)}}
     done = run_cli(["record", "--simulate", "-q", "-e", "PAPI_TOT_INS", "-o", "rec", "--",
                     any_python, program], env=given)
     assert done.returncode == 0, done.stderr
-    own, child = json.loads((tmp_path / "seen").read_text())
+    own, child = (ast.literal_eval((tmp_path / name).read_text()) for name in ("own", "child"))
     wanted = {**given, "ADDED": "1"}
     del wanted["TAKEN"]
     assert {name: own.get(name) for name in wanted} == wanted

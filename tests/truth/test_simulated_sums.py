@@ -162,7 +162,7 @@ def test_expat_repeats(simulate, python, write):
 
 def test_what_runs_leave_in_the_folder(simulate, any_python, write, tmp_path):
     """Recordings and reports where the import system looks for modules move nothing in the next run."""
-    program = write("import fractions\nprint(fractions.Fraction(1, 3))\n")
+    program = write("import json\nprint(json.dumps([1, {}]))\n")
     first = simulate([any_python, program], *ALL)
     for name in ("report.csv", "plot.svg", "plot.png", "run.log"):
         (tmp_path / name).touch()

@@ -134,12 +134,12 @@ def test_who_holds_the_gil(any_python, diagnose, run_cli):
     assert pairs.get(("left", "left"), 0) + pairs.get(("right", "right"), 0) < 0.1 * crossed
 
 
-def test_without_rights(any_python, tallystack, workloads, tmp_path, run_cli, read_csv):
+def test_without_rights(python, tallystack, workloads, tmp_path, run_cli, read_csv):
     """What others may not look into: on a CPU against waiting stays right, and a note says so."""
     path = tmp_path / "unseen.rec"
     without = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]
     made = subprocess.run([*(without if os.geteuid() == 0 else []), tallystack, "record", "-q", "-o",
-                           path, "--", any_python, "-B", workloads / "waits_walls.py", "unseen"],
+                           path, "--", python, "-B", workloads / "waits_walls.py", "unseen"],
                           check=True, stdout=subprocess.PIPE)
     [(_, lived, cpu)] = json.loads(made.stdout).values()
     rows = accounts_of(run_cli, read_csv, path, "process")
@@ -175,9 +175,9 @@ def test_shares(python, diagnose, run_cli, read_csv):
         assert abs(off[function]) <= 3 / 1.96 * square[function] ** 0.5, off
 
 
-def test_many_threads(any_python, diagnose, run_cli, read_csv):
+def test_many_threads(python, diagnose, run_cli, read_csv):
     """The accounts close, no wait is interrupted, and the watcher keeps to its bound."""
-    rows, path, stdout = diagnose(any_python, "many")
+    rows, path, stdout = diagnose(python, "many")
     said = json.loads(stdout)
     assert said["interrupted"] == 0
     threads = {}

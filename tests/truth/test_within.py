@@ -77,11 +77,11 @@ def record(need, tallystack, run_cli, read_csv, tmp_path):
 def test_counts_what_runs_inside(record, any_python, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(PROGRAM))
-    full, _, _ = record("--", any_python, program)
+    full, _, _ = record("--", any_python, "-S", program)
     line = 1 + PROGRAM.splitlines()[1:].index("            raise KeyError(n)")
     for name, function in (("fib", "fib"), ("numbers", "Made.numbers"), ("__main__.key", "key"),
                            (f"program.py:{line}", "raises")):
-        counts, totals, said = record(f"--within={name}", "--", any_python, program)
+        counts, totals, said = record(f"--within={name}", "--", any_python, "-S", program)
         assert "only what ran within" in said
         assert counts[function, "calls"] == full[function, "calls"]
         assert counts[function, "PAPI_TOT_INS"][1] == totals["PAPI_TOT_INS"]
