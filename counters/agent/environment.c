@@ -180,19 +180,28 @@ static bool add_variables(object *dictionary, char *const *variables)
     return true;
 }
 
+/* A table has 1.5 slots for each of the entries that there shall be room for, or up to the double.
+ */
 static object *make_dictionary(char *const *variables)
 {
+    enum { TABLE = 32, ENTRY_SIZE = 24 }; /* where a dictionary has its address */
     size_t count = 0, room_for = 600;
     while (variables[count])
         count++;
     while (room_for < count + count / 4)
         room_for *= 2;
     object *dictionary = python.new_dictionary((ptrdiff_t)room_for);
-    if (dictionary && !add_variables(dictionary, variables)) {
-        python.release(dictionary);
+    if (!dictionary)
         return NULL;
-    }
-    return dictionary;
+    uint64_t table;
+    memcpy(&table, (const char *)dictionary + TABLE, sizeof(table));
+    table = (table + LINE - 1) / LINE * LINE;
+    VALGRIND_DO_CLIENT_REQUEST_STMT(TALLY_REQUEST_APART, 2, table, table + room_for * ENTRY_SIZE, 0,
+                                    0);
+    if (add_variables(dictionary, variables))
+        return dictionary;
+    python.release(dictionary);
+    return NULL;
 }
 
 /* Only the first interpreter is alone in the process, where nobody else looks at environ. */
@@ -281,7 +290,6 @@ void environment_set_apart(void)
             init_posix = module->init;
             module->init = init;
         }
-    if (VALGRIND_DO_CLIENT_REQUEST_EXPR(0, TALLY_REQUEST_ENVIRONMENT, room, room + sizeof(room), 0,
-                                        0, 0))
+    if (VALGRIND_DO_CLIENT_REQUEST_EXPR(0, TALLY_REQUEST_APART, 1, room, room + sizeof(room), 0, 0))
         move_variables();
 }

@@ -121,11 +121,10 @@ static __attribute__((noinline)) unsigned fetch_slow(const struct segment *segme
 }
 
 /* Memory that misses when it is first touched, and then never: it has caches of its own. */
-enum { APART = 2 };
 static struct apart {
     uint64_t start, size;
     uint8_t *touched; /* a bit for each line */
-} apart[APART];
+} apart[MACHINE_APART];
 
 static bool is_apart(const struct apart *range, uint64_t address)
 {
@@ -145,7 +144,7 @@ static __attribute__((noinline)) void access_slow(uint64_t address, uint64_t siz
 {
     uint64_t end = address + size - 1;
     unsigned far = 0, kind = is_store ? KIND_STORE : KIND_LOAD;
-    for (unsigned i = 0; i < APART; i++)
+    for (unsigned i = 0; i < MACHINE_APART; i++)
         if (is_apart(&apart[i], address)) {
             count_misses(0, touch_apart(&apart[i], address), kind);
             return;

@@ -89,7 +89,8 @@ void machine_set_aside(void);
 void machine_take_up(void);
 
 /* The data from `start` to `end` take no other's place in a cache: a line of theirs misses once, in
- * all levels. There are two such ranges, `which` is 0 or 1; none of it was touched yet. */
+ * all levels. None of it was touched yet. `which` is below MACHINE_APART. */
+enum { MACHINE_APART = 3 };
 void machine_keep_apart(unsigned which, uint64_t start, uint64_t end);
 
 /* When the interpreter is ready: branch predictor and TLBs begin anew. */

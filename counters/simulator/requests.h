@@ -19,8 +19,8 @@ enum {
     TALLY_REQUEST_ASIDE,
     /* it ends */
     TALLY_REQUEST_TAKE_UP,
-    /* the range that the environment is copied to. Answers 1: it is kept apart */
-    TALLY_REQUEST_ENVIRONMENT,
+    /* 1 or 2, start and end of a range that what is known of the environment is in. Answers 1 */
+    TALLY_REQUEST_APART,
 };
 
 #endif

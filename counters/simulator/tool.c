@@ -171,8 +171,9 @@ static Bool on_request(ThreadId id, UWord *arguments, UWord *result)
         machine_set_aside();
     } else if (arguments[0] == TALLY_REQUEST_TAKE_UP) {
         machine_take_up();
-    } else if (arguments[0] == TALLY_REQUEST_ENVIRONMENT) {
-        machine_keep_apart(1, arguments[1], arguments[2]);
+    } else if (arguments[0] == TALLY_REQUEST_APART) {
+        if (arguments[1] < MACHINE_APART)
+            machine_keep_apart((unsigned)arguments[1], arguments[2], arguments[3]);
         *result = 1;
     } else {
         return False;
