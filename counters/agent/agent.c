@@ -318,6 +318,29 @@ static void write_counts(struct slot *to, struct slot *of)
         stream_counts(to, of, counts);
 }
 
+static bool has_nested(const struct slot *slot)
+{
+    for (uint32_t i = 0; i < agent.control->counter_count; i++)
+        if (slot->nested[i])
+            return true;
+    return false;
+}
+
+/* An overflow while the counts are read is in them, and not yet a sample. */
+static void write_own_counts(struct slot *own)
+{
+    enum { ATTEMPTS = 8 };
+    uint64_t counts[TALLY_MAX_COUNTERS];
+    bool is_read;
+    int attempts = 0;
+    do {
+        sample_nested(own);
+        is_read = counters_read(own, counts);
+    } while (is_read && has_nested(own) && ++attempts < ATTEMPTS);
+    if (is_read)
+        stream_counts(own, own, counts);
+}
+
 /* What a thread counted after its last sample goes to the next sample of its slot. */
 static void keep_remainder(struct slot *slot)
 {
@@ -337,8 +360,7 @@ void agent_thread_end(void)
         return;
     slot->busy = 1;
     life_write(slot, slot, true);
-    sample_nested(slot);
-    write_counts(slot, slot);
+    write_own_counts(slot);
     keep_remainder(slot);
     if (agent_may_write()) {
         count_threads();
@@ -376,8 +398,7 @@ void agent_process_end(void)
             write_counts(own, slot);
         }
     life_write(own, own, true);
-    sample_nested(own);
-    write_counts(own, own);
+    write_own_counts(own);
     own->busy = 0;
     agent.image->end_ns = agent_now();
     agent.image->state = TALLY_IMAGE_ENDED;

@@ -114,10 +114,10 @@ struct slot {
     uint64_t period;       /* of the first counter, about which it varies; 0: the kernel sets it */
     uint64_t random;       /* state of the generator that varies it */
     uint32_t since_varied; /* samples */
-    uint64_t read[TALLY_MAX_COUNTERS];   /* how much of the count samples have taken */
-    uint64_t carry[TALLY_MAX_COUNTERS];  /* counted by earlier threads of the slot, not sampled */
-    uint64_t nested[TALLY_MAX_COUNTERS]; /* overflows while the handler was running */
-    uint64_t handler_ns;                 /* CPU time, of a part of the calls and extrapolated */
+    uint64_t read[TALLY_MAX_COUNTERS];  /* how much of the count samples have taken */
+    uint64_t carry[TALLY_MAX_COUNTERS]; /* counted by earlier threads of the slot, not sampled */
+    volatile uint64_t nested[TALLY_MAX_COUNTERS]; /* overflows while the handler was running */
+    uint64_t handler_ns; /* CPU time, of a part of the calls and extrapolated */
     uint64_t handler_calls;
     struct pace {
         uint64_t tick_ns, overflows; /* which tick of the kernel, and how many in it */
