@@ -259,7 +259,8 @@ def test_dropped_privileges(any_python, record, workloads_copy, tmp_path):
     parent, child = done.stdout.split()
     inclusive = {row["function"]: row["inclusive"] for row in done.rows()}
     assert inclusive["in_thread"] == pytest.approx(1000, abs=20)
-    assert inclusive["in_child"] == pytest.approx(2000, abs=20)
+    # and the pages of its parent that it is the first to write to
+    assert 2000 <= inclusive["in_child"] <= 2050
     assert_has(done, {parent: 1000, child: 2000})
     done.assert_sums_close()
 
