@@ -145,7 +145,7 @@ def test_descriptors_are_as_without(simulate, python, run_cli, write):
 
 def test_progress_on_a_terminal(simulate, python, tallystack, run_cli, tmp_path):
     import pty
-    code = "import time; end = time.time() + 5\nwhile time.time() < end: pass"
+    code = "import time; end = time.time() + 3\nwhile time.time() < end: pass"
     command = ["record", "--simulate", "-e", "PAPI_TOT_INS", "-o", "out", "--", python, "-c", code]
     terminal, inside = pty.openpty()
     running = subprocess.Popen([tallystack, *command], cwd=tmp_path, stderr=inside)
